@@ -1,0 +1,312 @@
+"""`torch.autograd`: gradients as values (`grad`), and operations with a backward of their own (`Function`)."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jtoolbox.engine.backward import backward as _backward
+from jtoolbox.engine.backward import gradients
+from jtoolbox.engine.graph import Aval, Call, Handle, Node, leaf_node
+from jtoolbox.engine.modes import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    mode,
+    no_grad,
+    set_grad_enabled,
+)
+from jtoolbox.engine.record import common_device, concrete, freeze, make_call, node_of, record, run_now, wrap
+from jtoolbox.engine.trace import TensorTrace
+from jtoolbox.tensor import Tensor, roots_of
+
+__all__ = [
+    "Function",
+    "Variable",
+    "backward",
+    "enable_grad",
+    "grad",
+    "inference_mode",
+    "is_grad_enabled",
+    "no_grad",
+    "set_grad_enabled",
+]
+
+_UNUSED = (
+    "One of the differentiated Tensors appears to not have been used in the graph. Set "
+    "allow_unused=True if this is the desired behavior (its gradient is then None)."
+)
+
+
+def _sequence(x: Any) -> list[Any]:
+    return [x] if isinstance(x, Tensor) or x is None else list(x)
+
+
+def backward(
+    tensors: Tensor | Sequence[Tensor],
+    grad_tensors: Tensor | Sequence[Tensor | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Tensor | Sequence[Tensor] | None = None,
+) -> None:
+    """Adds the gradients of the sum of `tensors` (weighted by `grad_tensors`) to the leaves' `.grad`."""
+    outputs = _sequence(tensors)
+    given = [None] * len(outputs) if grad_tensors is None else _sequence(grad_tensors)
+    if len(given) != len(outputs):
+        raise RuntimeError(f"got {len(outputs)} tensors and {len(given)} gradients")
+    roots, cotangents = roots_of(outputs, given)
+    nodes = None if inputs is None else [node_of(t) for t in _sequence(inputs)]
+    keep = create_graph if retain_graph is None else retain_graph
+    _backward(roots, cotangents, keep, create_graph, nodes)
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """The gradients of the sum of `outputs` by each of `inputs`, without touching any `.grad`.
+
+    With `create_graph` they can be differentiated again. RuntimeError when an input is not part of
+    the graph, unless `allow_unused` (then None) or `materialize_grads` (then zeros).
+    """
+    if is_grads_batched:
+        raise NotImplementedError("is_grads_batched: use jtoolbox.func.vmap over a function of the gradient")
+    ys, xs = _sequence(outputs), _sequence(inputs)
+    given = [None] * len(ys) if grad_outputs is None else _sequence(grad_outputs)
+    if len(given) != len(ys):
+        raise RuntimeError(f"got {len(ys)} outputs and {len(given)} grad_outputs")
+    for x in xs:
+        if not x.requires_grad:
+            raise RuntimeError("One of the differentiated Tensors does not require grad")
+    roots, cotangents = roots_of(ys, given)
+    wrt = [node_of(x) for x in xs]
+    keep = create_graph if retain_graph is None else retain_graph
+    found = gradients(roots, cotangents, wrt, retain_graph=keep, create_graph=create_graph)
+    results: list[Tensor | None] = []
+    for x, node in zip(xs, wrt, strict=True):
+        if node in found:
+            results.append(_result(x, found[node]))
+        elif materialize_grads:
+            results.append(wrap(leaf_node(np.zeros(x.shape, x.dtype.dtype))))
+        elif allow_unused:
+            results.append(None)
+        else:
+            raise RuntimeError(_UNUSED)
+    return tuple(results)
+
+
+def _result(x: Tensor, gradient: Node) -> Tensor:
+    """The gradient as a Tensor, after the hooks that a leaf has."""
+    tensor = gradient.owner() if gradient.owner is not None and gradient.live else wrap(gradient)
+    for hook in list(x.__dict__.get("_hooks", {}).values()):
+        replaced = hook(tensor)
+        tensor = tensor if replaced is None else replaced
+    return tensor
+
+
+def Variable(data: Any, requires_grad: bool = False, volatile: bool | None = None) -> Tensor:
+    """What Tensors were called in early PyTorch: the tensor itself, with `requires_grad` as given."""
+    tensor = data if isinstance(data, Tensor) else Tensor(data)
+    return tensor.detach().requires_grad_() if requires_grad and not tensor.requires_grad else tensor
+
+
+class Context:
+    """What `forward` leaves for `backward`: saved tensors, and any attribute it sets."""
+
+    def __init__(self, needs_input_grad: tuple[bool, ...]):
+        self.needs_input_grad = needs_input_grad
+        self._saved: tuple[Any, ...] = ()
+        self._not_differentiable: tuple[Any, ...] = ()
+        self._materialize = True
+
+    def save_for_backward(self, *tensors: Tensor | None) -> None:
+        """Keeps inputs or outputs, or other tensors, for `backward` to find in `saved_tensors`."""
+        self._saved = tensors
+
+    save_for_forward = save_for_backward
+
+    @property
+    def saved_tensors(self) -> tuple[Any, ...]:
+        """The tensors given to `save_for_backward`."""
+        return self._saved
+
+    def mark_non_differentiable(self, *tensors: Tensor) -> None:
+        """Says that no gradient comes for these outputs."""
+        self._not_differentiable = tensors
+
+    def mark_dirty(self, *tensors: Tensor) -> None:
+        """PyTorch's note of inputs changed in place; unsupported here, return a new tensor."""
+        raise NotImplementedError(
+            "Function.mark_dirty: inputs cannot be changed in place here; return the new value"
+        )
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """Whether missing gradients of outputs come as zeros. They always do here."""
+        self._materialize = value
+
+
+class Function:
+    """An operation with a backward of its own: subclass it with static `forward` and `backward`.
+
+        class Exp(Function):
+            @staticmethod
+            def forward(ctx, x):
+                y = x.exp()
+                ctx.save_for_backward(y)
+                return y
+
+            @staticmethod
+            def backward(ctx, grad):
+                (y,) = ctx.saved_tensors
+                return grad * y
+
+        y = Exp.apply(x)
+
+    Both become a `jax.custom_vjp`: their Python runs once for each combination of shapes and
+    non-tensor arguments, with Tensors that JAX traces, and must not ask for values (`item`, `if x:`).
+    """
+
+    @staticmethod
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        """Computes the outputs; overridden by the subclass."""
+        raise NotImplementedError("You must implement the forward function for custom autograd.Function.")
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        """The gradients of the inputs, one for each argument of `forward`; overridden."""
+        raise NotImplementedError(
+            "You must implement either the backward or vjp method for your custom autograd.Function to "
+            "use it with backward mode AD."
+        )
+
+    @classmethod
+    def apply(cls, *args: Any) -> Any:
+        """Runs the operation on these arguments."""
+        places = [i for i, a in enumerate(args) if isinstance(a, Handle)]
+        inputs = tuple([node_of(args[i]) for i in places])
+        needs = tuple(
+            isinstance(a, Handle) and node_of(a).requires_grad and mode.grad for a in args
+        )
+        statics = freeze(tuple(None if i in places else a for i, a in enumerate(args)))
+        key = (statics, needs, tuple(n.aval for n in inputs))
+        calls = cls.__dict__.get("_calls")
+        if calls is None:
+            cls._calls = calls = {}  # type: ignore[attr-defined]
+        call = calls.get(key)
+        if call is None:
+            function = _custom(cls, list(args), places, needs)
+            call = make_call(
+                f"{cls.__name__}Backward", function, key[2], device=common_device(cls.__name__, inputs)
+            )
+            calls[key] = call
+        return _finish(call, inputs, any(needs))
+
+
+def _finish(call: Call, inputs: tuple, grad: bool) -> Any:
+    traced = mode.functional is not None
+    pending = any(n.value is None for n in inputs)
+    if not traced and (grad or pending or mode.depth or mode.capture is not None):
+        result = record(call, inputs, grad)
+    else:
+        result = run_now(call, concrete(inputs))
+    return wrap(result) if call.out.__class__ is Aval else tuple(wrap(n) for n in result)
+
+
+def _custom(cls: type[Function], args: list[Any], places: list[int], needs: tuple[bool, ...]) -> Callable:
+    """`forward` and `backward` of a Function as one pure function with a custom derivative."""
+    separate = "setup_context" in cls.__dict__ or hasattr(cls, "setup_context")
+    state: dict[str, Any] = {}
+
+    def run(arrays: Sequence[Any]) -> tuple[Any, Context]:
+        given = list(args)
+        with TensorTrace():
+            for place, array in zip(places, arrays, strict=True):
+                given[place] = wrap(leaf_node(array))
+            ctx = Context(needs)
+            if separate:
+                out = cls.forward(*given)
+                cls.setup_context(ctx, tuple(given), out)  # type: ignore[attr-defined]
+            else:
+                out = cls.forward(ctx, *given)
+        return out, ctx
+
+    def raw(value: Any) -> Any:
+        return node_of(value).value if isinstance(value, Handle) else value
+
+    def outputs(out: Any) -> Any:
+        return tuple(raw(o) for o in out) if isinstance(out, (tuple, list)) else raw(out)
+
+    @jax.custom_vjp
+    def function(*arrays: Any) -> Any:
+        return outputs(run(arrays)[0])
+
+    def forward(*arrays: Any) -> Any:
+        out, ctx = run(arrays)
+        saved = ctx._saved
+        state["ctx"] = ctx
+        state["tensors"] = [isinstance(s, Handle) for s in saved]
+        state["rest"] = [None if isinstance(s, Handle) else s for s in saved]
+        return outputs(out), ([raw(s) for s in saved if isinstance(s, Handle)], arrays)
+
+    def backward(residuals: Any, cotangents: Any) -> Any:
+        saved, arrays = residuals
+        ctx = state["ctx"]
+        with TensorTrace():
+            tensors = iter([wrap(leaf_node(s)) for s in saved])
+            ctx._saved = tuple(
+                next(tensors) if is_tensor else rest
+                for is_tensor, rest in zip(state["tensors"], state["rest"], strict=True)
+            )
+            grads = cotangents if isinstance(cotangents, tuple) else (cotangents,)
+            results = cls.backward(ctx, *[wrap(leaf_node(_plain(g))) for g in grads])
+        results = list(results) if isinstance(results, (tuple, list)) else [results]
+        if len(results) < len(args) or any(r is not None for r in results[len(args) :]):
+            raise RuntimeError(
+                f"function {cls.__name__}Backward returned an incorrect number of gradients "
+                f"(expected {len(args)}, got {len(results)})"
+            )
+        found = []
+        for place, array in zip(places, arrays, strict=True):
+            gradient = raw(results[place])
+            if not jnp.issubdtype(array.dtype, jnp.inexact):
+                found.append(np.zeros(array.shape, jax.dtypes.float0))
+            elif gradient is None:
+                found.append(jnp.zeros_like(array))
+            else:
+                if gradient.shape != array.shape:
+                    raise RuntimeError(
+                        f"Function {cls.__name__}Backward returned an invalid gradient at index {place}"
+                        f" - got {list(gradient.shape)} but expected shape compatible with "
+                        f"{list(array.shape)}"
+                    )
+                found.append(gradient.astype(array.dtype))
+        return tuple(found)
+
+    function.defvjp(forward, backward)
+    return function
+
+
+def _plain(cotangent: Any) -> Any:
+    if cotangent.dtype == jax.dtypes.float0:
+        return jnp.zeros(cotangent.shape, jnp.float32)
+    return cotangent
+
+
+def once_differentiable(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Marks a `backward` that must not be differentiated itself; here it simply runs."""
+    return functools.wraps(function)(lambda *args: function(*args))
+
+
+function = type("function", (), {"once_differentiable": staticmethod(once_differentiable),
+                                 "Function": Function})  # fmt: skip

@@ -1,0 +1,16 @@
+from jtoolbox.engine.backward import backward, gradients
+from jtoolbox.engine.compile import clear_programs, program_count
+from jtoolbox.engine.graph import Handle, Node
+from jtoolbox.engine.modes import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    mode,
+    no_grad,
+    set_grad_enabled,
+)
+from jtoolbox.engine.realize import flush, flush_step, synchronize
+from jtoolbox.engine.record import Array, Key, inplace, op
+from jtoolbox.engine.scope import enter_module, leave_module
+from jtoolbox.engine import views

@@ -1,0 +1,306 @@
+"""Gradients asked for: `backward` and `grad` record a gradient step and run nothing.
+
+Starting from the roots, the pending graph is walked down to its leaves and to results of programs
+that have run already (`Segment`s). One `Gradient` step covers the pending part; each segment on the
+way down adds a call of its pullback.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jtoolbox.engine.graph import FREED, LEAF, OVERWRITTEN, RETAIN, Aval, Call, Node, intern_aval
+from jtoolbox.engine.modes import mode
+from jtoolbox.engine.realize import Segment, flush
+from jtoolbox.engine.record import make_call, record, wrap
+from jtoolbox.engine.replay import Gradient
+
+FREED_GRAPH = (
+    "Trying to backward through the graph a second time (or directly access saved tensors after they "
+    "have already been freed). Call backward(retain_graph=True) or autograd.grad(..., "
+    "retain_graph=True) the first time if you need to backward through it again."
+)
+OVERWRITTEN_VALUE = (
+    "one of the variables needed for gradient computation has been modified by an inplace operation: "
+    "{name} needs its {what} {aval}, which was changed after it was used. Change a clone() instead, "
+    "or change it after backward()."
+)
+# Pullbacks of more programs than this run one after another instead of in one large program.
+SEGMENTS_AT_ONCE = 2
+
+
+class Walk:
+    """What lies under the roots: pending inner nodes, leaves, and results of executed programs."""
+
+    def __init__(self, roots: Sequence[Node], create_graph: bool, stop: set[Node]):
+        self.inner: list[Node] = []
+        self.leaves: dict[Node, None] = {}
+        self.boundary: dict[Node, None] = {}
+        self.create_graph = create_graph
+        self.stop = stop
+        seen: set[Node] = set()
+        stack = [r for r in reversed(roots)]
+        while stack:
+            node = stack.pop()
+            if node in seen or not node.requires_grad:
+                continue
+            seen.add(node)
+            if node.flags & LEAF:
+                self.leaves[node] = None
+            elif node.value is not None:
+                if node.segment is None or node.segment[0].freed:
+                    raise RuntimeError(FREED_GRAPH)
+                self.boundary[node] = None
+            else:
+                if node.flags & FREED and node.call.saves != "none":
+                    raise RuntimeError(FREED_GRAPH)
+                check_overwritten(node)
+                self.inner.append(node)
+                stack.extend(i for i in reversed(node.inputs) if i.__class__ is Node)
+
+
+def check_overwritten(node: Node) -> None:
+    """Raises if a value that PyTorch's backward of this node reads was changed in place."""
+    saves = node.call.saves
+    if saves == "none":
+        return
+    if saves != "inputs" and node.flags & OVERWRITTEN:
+        raise RuntimeError(OVERWRITTEN_VALUE.format(name=node.call.name, what="output", aval=node.aval))
+    if saves == "output":
+        return
+    nodes = [i for i in node.inputs if i.__class__ is Node]
+    for i in nodes:
+        if i.flags & OVERWRITTEN:
+            others = len(nodes) == 1 or any(n.requires_grad for n in nodes if n is not i)
+            if others:
+                raise RuntimeError(
+                    OVERWRITTEN_VALUE.format(name=node.call.name, what="input", aval=i.aval)
+                )
+
+
+_gradients: dict[tuple, Gradient] = {}
+_adds: dict[Aval, Call] = {}
+_pullbacks: dict[tuple, Call] = {}
+
+
+def add(a: Node, b: Node, grad: bool = False) -> Node:
+    """Records the sum of two gradients."""
+    call = _adds.get(a.aval)
+    if call is None:
+        call = _adds[a.aval] = make_call("AddBackward0", jnp.add, [a.aval, a.aval], device=a.aval.device)
+    return record(call, (a, b), grad and (a.requires_grad or b.requires_grad))
+
+
+def _gradient_step(roots: list[Node], given: list[Node | None], wrt: list[Node], graph: bool) -> list[Node]:
+    key = (len(roots), tuple(g is not None for g in given), tuple(w.aval for w in wrt))
+    call = _gradients.get(key)
+    if call is None:
+        call = _gradients[key] = Gradient(*key)
+    inputs = (*roots, *[g for g in given if g is not None], *wrt)
+    return record(call, inputs, graph)
+
+
+def _pullback_step(segment: Segment, cotangents: list[Node | None]) -> list[Node]:
+    """Records the call of a segment's pullback: gradients of its `wrt`."""
+    given = tuple(c is not None for c in cotangents)
+    leaves = [
+        leaf if leaf.__class__ is Node else Node(intern_aval(leaf.shape, leaf.dtype), leaf)
+        for leaf in segment.leaves
+    ]
+    key = (segment.number, segment.treedef, given, tuple(leaf.aval for leaf in leaves))
+    call = _pullbacks.get(key)
+    if call is None:
+        count, treedef, results = len(leaves), segment.treedef, segment.results
+
+        def function(*values: Any) -> tuple[Any, ...]:
+            pull = jax.tree.unflatten(treedef, values[:count])
+            left = iter(values[count:])
+            return pull(
+                [
+                    jnp.asarray(next(left), aval.dtype) if has else jnp.zeros(aval.shape, aval.dtype)
+                    for has, aval in zip(given, results, strict=True)
+                ]
+            )
+
+        out = tuple(w.aval for w in segment.wrt)
+        call = _pullbacks[key] = Call("Pullback", function, out, structure=tuple)
+    return record(call, (*leaves, *[c for c in cotangents if c is not None]), False)
+
+
+def gradients(
+    roots: list[Node],
+    given: list[Node | None],
+    wrt: list[Node] | None,
+    *,
+    retain_graph: bool,
+    create_graph: bool,
+) -> dict[Node, Node]:
+    """Records the gradients of the roots by `wrt`, or by all leaves when that is None."""
+    if mode.backward is not None:
+        flush(mode.backward)
+    if create_graph:
+        roots, revived = revive(roots)
+        wrt = None if wrt is None else [revived.get(w, w) for w in wrt]
+    asked = set(wrt or ())
+    walk = Walk(roots, create_graph, asked)
+    found: dict[Node, Node] = {}
+    targets = [*walk.leaves, *walk.boundary]
+    inner = set(walk.inner)
+    targets += [w for w in asked if w in inner]
+    pending = [(r, g) for r, g in zip(roots, given, strict=True) if r in inner]
+    for root, cotangent in zip(roots, given, strict=True):
+        if root not in inner and root.requires_grad:
+            _accumulate(found, root, cotangent if cotangent is not None else _ones(root))
+    if pending and targets:
+        results = _gradient_step([r for r, _ in pending], [g for _, g in pending], targets, create_graph)
+        for target, gradient in zip(targets, results, strict=True):
+            _accumulate(found, target, gradient, create_graph)
+    segments = _pull_segments(found, retain_graph)
+    if not (retain_graph or create_graph):
+        for node in walk.inner:
+            node.flags |= FREED
+        for segment in segments:
+            segment.free()
+        mode.backward = mode.pending[-1] if mode.pending else None
+    if create_graph and wrt is not None:
+        back = {new: old for old, new in revived.items()}
+        found = {back.get(n, n): g for n, g in found.items()}
+    return found
+
+
+def _ones(node: Node) -> Node:
+    from_ones = make_call("Ones", lambda: jnp.ones(node.aval.shape, node.aval.dtype), [])
+    return record(from_ones, (), False)
+
+
+def _accumulate(found: dict[Node, Node], node: Node, gradient: Node, graph: bool = False) -> None:
+    known = found.get(node)
+    found[node] = gradient if known is None else add(known, gradient, graph)
+
+
+def run_hooks(hooks: Any, gradient: Node) -> Node:
+    """Lets each hook see a gradient and replace it."""
+    for hook in list(hooks.values()):
+        result = hook(wrap(gradient))
+        if result is not None:
+            gradient = result._node
+    return gradient
+
+
+def _pull_segments(found: dict[Node, Node], retain_graph: bool) -> list[Segment]:
+    """Carries gradients that have arrived at executed programs on to those programs' inputs."""
+    done: list[Segment] = []
+    holders: list[Any] = []
+    while True:
+        waiting = {n.segment[0] for n in found if n.segment is not None and not n.flags & LEAF}
+        waiting -= set(done)
+        if not waiting:
+            return done
+        segment = max(waiting, key=lambda s: s.order)
+        done.append(segment)
+        cotangents: list[Node | None] = [None] * len(segment.results)
+        for node in [n for n in found if n.segment is not None and n.segment[0] is segment]:
+            gradient = found[node]
+            if node.hooks:
+                gradient = found[node] = run_hooks(node.hooks, gradient)
+            cotangents[node.segment[1]] = gradient
+        for node in segment.steps:
+            if node.requires_grad:
+                check_overwritten(node)
+        results = _pullback_step(segment, cotangents)
+        for node, gradient in zip(segment.wrt, results, strict=True):
+            if node.segment is not None and node.segment[0] is segment:
+                found[node] = gradient  # of a result used inside the program: already the whole
+            else:
+                _accumulate(found, node, gradient)
+        if len(done) >= SEGMENTS_AT_ONCE and len(waiting) + len(done) > SEGMENTS_AT_ONCE:
+            holders = [wrap(g) for g in found.values() if g.value is None]
+            mode.backward = None
+            flush()
+    del holders
+
+
+def revive(roots: list[Node]) -> tuple[list[Node], dict[Node, Node]]:
+    """Makes executed programs under the roots pending again, so that gradients can be differentiated.
+
+    The copies are computed once more; what the user holds keeps its values.
+    """
+    order: list[Node] = []
+    seen: set[Node] = set()
+    stack: list[tuple[Node, bool]] = [(r, False) for r in roots]
+    executed = False
+    waiting = set(mode.pending)
+    while stack:
+        node, ready = stack.pop()
+        if ready:
+            order.append(node)
+            continue
+        if node in seen or node.flags & LEAF:
+            continue
+        seen.add(node)
+        if not node.requires_grad and (node.value is not None or node in waiting):
+            continue
+        if node.value is not None:
+            if node.segment is None or node.segment[0].freed:
+                raise RuntimeError(FREED_GRAPH)
+            executed = True
+        stack.append((node, True))
+        stack.extend((i, False) for i in node.inputs if i.__class__ is Node)
+    if not executed:
+        return roots, {}
+    copies: dict[Node, Node] = {}
+    for node in order:
+        inputs = tuple(copies.get(i, i) if i.__class__ is Node else i for i in node.inputs)
+        if node in waiting and inputs == node.inputs:
+            continue
+        copy = Node(node.aval, None, node.call, inputs, node.requires_grad)
+        mode.pending.append(copy)
+        copies[node] = copy
+    return [copies.get(r, r) for r in roots], copies
+
+
+def backward(roots: list[Node], given: list[Node | None], retain_graph: bool, create_graph: bool,
+             inputs: list[Node] | None = None) -> None:  # fmt: skip
+    """Adds gradients of the roots to `.grad` of all leaves (and of nodes that retain theirs)."""
+    found = gradients(roots, given, inputs, retain_graph=retain_graph, create_graph=create_graph)
+    allowed = None if inputs is None else set(inputs)
+    joins = mode.backward is not None
+    for node, gradient in found.items():
+        keep = node.flags & (LEAF | RETAIN) if allowed is None else node in allowed
+        owner = node.owner() if keep and node.owner is not None else None
+        if owner is None:
+            continue
+        hooks = owner.__dict__.get("_hooks")
+        if hooks:
+            gradient = run_hooks(hooks, gradient)
+        _store(owner, gradient, create_graph)
+        after = owner.__dict__.get("_after_hooks")
+        for hook in list(after.values()) if after else ():
+            hook(owner)
+    if joins and mode.pending:
+        mode.backward = mode.pending[-1]
+
+
+def _store(owner: Any, gradient: Node, graph: bool) -> None:
+    known = owner._grad
+    if known is None:
+        if gradient.owner is not None and gradient.live:
+            owner._grad = gradient.owner()
+            return
+        owner._grad = gradient
+        gradient.owner = weakref.ref(owner)
+        return
+    node = known if known.__class__ is Node else known._node
+    total = add(node, gradient, graph)
+    if known.__class__ is Node:
+        owner._grad = total
+        total.owner = weakref.ref(owner)
+    else:
+        known._node = total
+        total.owner = weakref.ref(known)
+

@@ -1,0 +1,92 @@
+"""Step three of four: compile. A plan becomes one jitted program, kept under the plan's key.
+
+All compiler options stand here, with the measurement that justifies each.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jtoolbox.engine.graph import Node
+from jtoolbox.engine.plan import Gathered, Plan, make_plan
+from jtoolbox.engine.replay import replay
+
+# NOTE: convolutions on CPU. XLA of JAX 0.10 sends them into a fusion (YNN) that is up to five times
+# slower than its Eigen path; this turns it off for the programs that hold a convolution. Measure
+# again with `python -m benchmarks.remedies`.
+CPU_CONVOLUTION_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
+
+
+class Program:
+    """A compiled plan. `run` feeds it; `number` stands for it in the keys of its pullbacks."""
+
+    __slots__ = ("plan", "function", "donated", "kept", "number", "runs", "forwarded", "__weakref__")
+
+    def __init__(self, plan: Plan, number: int):
+        self.plan = plan
+        self.number = number
+        self.runs = 0
+        self.forwarded: tuple[tuple[int, int], ...] | None = None
+        self.donated = plan.donated
+        chosen = set(plan.donated)
+        self.kept = tuple(k for k in range(plan.slots) if k not in chosen)
+        order = (*self.donated, *self.kept)
+        back = [order.index(k) for k in range(plan.slots)]
+
+        def program(donated: list[Any], kept: list[Any]) -> tuple[list[Any], Any]:
+            values = [*donated, *kept]
+            return replay(plan, [values[k] for k in back])
+
+        self.function = jax.jit(
+            program, donate_argnums=(0,) if self.donated else (), compiler_options=options(plan)
+        )
+
+    def run(self, leaves: list[Any]) -> tuple[list[Any], Any]:
+        """Runs on the values of the leaves, in slot order."""
+        self.runs += 1
+        donated = [leaves[k] for k in self.donated]
+        kept = [leaves[k] for k in self.kept]
+        with jax.enable_x64(True):
+            if self.runs > 1:
+                return self.function(donated, kept)
+            with warnings.catch_warnings():
+                # A donated array may find no result of its own layout: then it is simply freed.
+                warnings.filterwarnings("ignore", message="Some donated buffers were not usable")
+                return self.function(donated, kept)
+
+
+def options(plan: Plan) -> dict[str, Any] | None:
+    """Compiler options for a plan on the present backend."""
+    if jax.default_backend() != "cpu":
+        return None
+    if any("convolution" in step.call.tags for step in plan.steps):
+        return CPU_CONVOLUTION_OPTIONS
+    return None
+
+
+_programs: dict[tuple, Program] = {}
+
+
+def program_for(gathered: Gathered) -> tuple[Program, bool]:
+    """The program of a key, and whether it is new."""
+    program = _programs.get(gathered.key)
+    if program is not None:
+        return program, False
+    program = _programs[gathered.key] = Program(make_plan(gathered), len(_programs) + 1)
+    return program, True
+
+
+def program_count() -> int:
+    """How many programs have been made since the start (or since `clear_programs`)."""
+    return len(_programs)
+
+
+def clear_programs() -> None:
+    """Forgets all programs."""
+    _programs.clear()

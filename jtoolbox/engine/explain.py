@@ -1,0 +1,1 @@
+def compiled(gathered): pass

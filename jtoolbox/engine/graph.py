@@ -1,0 +1,158 @@
+"""The recorded graph: what a value is (`Aval`), which call makes it (`Call`), and the call itself (`Node`).
+
+Recording makes nodes, planning reads them, realizing fills in their values. A `Handle` is what the
+user holds; it points at a node and may point at another one later (in-place operations), while
+nodes never change what they mean.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+class Aval:
+    """Shape, dtype and device of a value. Interned: two equal ones are the same object."""
+
+    __slots__ = ("shape", "dtype", "device", "inexact", "struct")
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype, device: Any):
+        self.shape = shape
+        self.dtype = dtype
+        self.device = device
+        self.inexact = bool(jnp.issubdtype(dtype, jnp.inexact))
+        self.struct = jax.ShapeDtypeStruct(shape, dtype)
+
+    def __repr__(self) -> str:
+        sizes = ",".join(map(str, self.shape))
+        where = "" if self.device is None else f" on {self.device}"
+        return f"{self.dtype}[{sizes}]{where}"
+
+
+_avals: dict[tuple, Aval] = {}
+
+
+def intern_aval(shape: tuple[int, ...], dtype: np.dtype, device: Any = None) -> Aval:
+    """The one `Aval` of this shape, dtype and device."""
+    key = (shape, dtype, device)
+    known = _avals.get(key)
+    if known is None:
+        known = _avals[key] = Aval(tuple(shape), np.dtype(dtype), device)
+    return known
+
+
+class Call:
+    """A pure function of arrays with everything but the arrays fixed, and what it returns.
+
+    `out` is the aval of the result, or a tuple of them; `id` stands for the whole in program keys.
+    `saves` says which values PyTorch's backward of it reads ("inputs", "output", "both", "none").
+    """
+
+    __slots__ = ("name", "function", "out", "id", "saves", "differentiable", "tags", "structure",
+                 "_jitted", "avals", "statics")  # fmt: skip
+    _ids = itertools.count(1)
+
+    def __init__(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        out: Aval | tuple[Aval, ...],
+        *,
+        saves: str = "none",
+        differentiable: bool = True,
+        tags: frozenset[str] = frozenset(),
+        structure: Callable[..., Any] | None = None,
+        avals: tuple = (),
+        statics: tuple = (),
+    ):
+        self.name = name
+        self.function = function
+        self.out = out
+        self.saves = saves
+        self.differentiable = differentiable
+        self.tags = tags
+        self.structure = structure
+        self.avals = avals
+        self.statics = statics
+        self.id = next(Call._ids)
+        self._jitted: Any = None
+
+
+LEAF = 1  # gradients are accumulated here, and flow no further
+FREED = 2  # a backward pass has used and released the graph behind this node
+OVERWRITTEN = 4  # its handle was changed in place since
+OWNED = 8  # the array was made by a program of ours: it may be donated
+PINNED = 16  # somebody else may hold the array: it must not be donated
+TRACED = 32  # the value is a tracer of JAX
+KEY = 64  # a random key drawn from a generator
+RETAIN = 128  # an inner node whose gradient was asked for
+
+
+class Node:
+    """A value: concrete (`value` is set), or the pending result of `call` on `inputs`.
+
+    `inputs` holds nodes and Python numbers. `owner` is a weak reference to the handle whose value
+    or gradient this is; a node without a living owner is nobody's result. `segment` is the
+    executed program (and the output number in it) through whose pullback gradients flow on.
+    """
+
+    __slots__ = ("aval", "value", "call", "inputs", "requires_grad", "flags", "owner", "mark",
+                 "index", "segment", "hooks")  # fmt: skip
+
+    def __init__(
+        self,
+        aval: Any,
+        value: Any = None,
+        call: Call | None = None,
+        inputs: tuple = (),
+        requires_grad: bool = False,
+        flags: int = 0,
+    ):
+        self.aval = aval
+        self.value = value
+        self.call = call
+        self.inputs = inputs
+        self.requires_grad = requires_grad
+        self.flags = flags
+        self.owner: weakref.ref | None = None
+        self.mark = 0
+        self.segment: Any = None
+        self.hooks: Any = None
+
+    @property
+    def live(self) -> bool:
+        """Whether a handle still has this node as its value or as its gradient."""
+        owner = None if self.owner is None else self.owner()
+        return owner is not None and (owner._node is self or owner._grad is self)
+
+
+class Handle:
+    """Base of `Tensor`: the slots that the engine reads and rebinds.
+
+    `_view` is set on a view and says how it follows its base; `_family` on a tensor that has views;
+    `_grad` is the gradient, a node until somebody looks at it.
+    """
+
+    __slots__ = ("_node", "_view", "_family", "_grad", "__dict__", "__weakref__")
+
+    _node: Node
+    _view: Any
+    _family: Any
+    _grad: Any
+
+
+def is_tracer(value: Any) -> bool:
+    """Whether JAX is tracing this value."""
+    return isinstance(value, jax.core.Tracer)
+
+
+def leaf_node(value: Any, device: Any = None) -> Node:
+    """A node that holds a concrete array, a NumPy array, or a tracer."""
+    flags = TRACED if isinstance(value, jax.core.Tracer) else PINNED
+    return Node(intern_aval(value.shape, value.dtype, device), value, flags=flags)

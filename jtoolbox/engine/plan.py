@@ -1,0 +1,174 @@
+"""Step two of four: plan. What is pending, as an immutable list of steps that a program can replay.
+
+`gather` takes the pending nodes and hands on the key of the program they need, the leaves to feed
+it, and the nodes to write back to. `Plan` is built only when that key is new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from jtoolbox.engine.graph import FREED, LEAF, Aval, Call, Node
+
+
+class Step(NamedTuple):
+    """One call: inputs are numbers of earlier steps, or -1 - slot for the slots of the program.
+
+    `grad` is False where no gradient flows back through the step.
+    """
+
+    call: Call
+    inputs: tuple[int, ...]
+    grad: bool
+
+
+class Plan(NamedTuple):
+    """A recorded graph. `outputs` are steps whose values somebody holds; `roots` those of them that
+    need a pullback, with respect to the slots and steps `wrt`; `donated` the slots that may be
+    overwritten."""
+
+    steps: tuple[Step, ...]
+    slots: int
+    outputs: tuple[int, ...]
+    roots: tuple[int, ...]
+    wrt: tuple[int, ...]
+    donated: tuple[int, ...]
+
+
+class Gathered(NamedTuple):
+    """The key of a plan, and what stands for it in this run."""
+
+    key: tuple
+    steps: list[Node]
+    leaves: list[Any]
+    outputs: list[Node]
+    roots: list[Node]
+    wrt: list[Node]
+    donated: list[int]
+
+
+_stamp = 0
+
+
+def gather(batch: Sequence[Node], rest: Sequence[Node]) -> Gathered | None:
+    """Finds what of the pending nodes somebody still needs; None when nothing."""
+    global _stamp
+    _stamp += 1
+    stamp = _stamp
+    live: set[Node] = set()
+    for node in rest:
+        live.update(i for i in node.inputs if i.__class__ is Node and i.value is None)
+    outputs = []
+    for node in reversed(batch):
+        owner = None if node.owner is None else node.owner()
+        if (owner is not None and (owner._node is node or owner._grad is node)) or node in live:
+            if node.aval.__class__ is Aval:
+                outputs.append(node)
+            node.mark = stamp
+        elif node.mark != stamp:
+            continue
+        for i in node.inputs:
+            if i.__class__ is Node and i.value is None:
+                i.mark = stamp
+    if not outputs:
+        return None
+    outputs.reverse()
+    return _number(batch, stamp, outputs)
+
+
+def _number(batch: Sequence[Node], stamp: int, outputs: list[Node]) -> Gathered:
+    """Numbers the needed steps and their leaves, and writes the program's key."""
+    code: list[Any] = []
+    steps: list[Node] = []
+    leaves: list[Any] = []
+    for node in batch:
+        if node.mark != stamp:
+            continue
+        code.append(node.call.id if node.requires_grad else -node.call.id)
+        for i in node.inputs:
+            if i.__class__ is not Node:
+                if i is None:
+                    code.append(None)
+                    continue
+                leaves.append(i)
+                code.append(-len(leaves))
+            elif i.value is None:
+                code.append(i.index)
+            else:
+                if i.mark != stamp:
+                    i.mark = stamp
+                    leaves.append(i)
+                    i.index = -len(leaves)
+                code.append(i.index)
+        node.index = len(steps)
+        steps.append(node)
+    roots = [n for n in outputs if n.requires_grad and not n.flags & (FREED | LEAF)]
+    wrt = _boundary(roots, steps) if roots else []
+    if roots and not wrt:
+        for node in roots:
+            node.flags |= FREED
+        roots = []
+    donated = _replaced(leaves, stamp)
+    key = (
+        tuple(code),
+        tuple([n.index for n in outputs]),
+        tuple([n.index for n in roots]),
+        tuple([n.index for n in wrt]),
+        tuple(donated),
+    )
+    return Gathered(key, steps, leaves, outputs, roots, wrt, donated)
+
+
+def _boundary(roots: list[Node], steps: list[Node]) -> list[Node]:
+    """Where gradients of the roots leave the batch: leaves, and results of earlier programs.
+
+    Roots that other steps use come last: their own gradient may be asked for as well.
+    """
+    found: dict[Node, None] = {}
+    seen = set(roots)
+    stack = list(roots)
+    while stack:
+        node = stack.pop()
+        for i in node.inputs:
+            if i.__class__ is not Node or not i.requires_grad or i in seen:
+                continue
+            seen.add(i)
+            if i.flags & LEAF or i.value is not None:
+                if not i.flags & FREED:
+                    found[i] = None
+            elif not i.flags & FREED:
+                stack.append(i)
+    used = {i for node in steps for i in node.inputs}
+    return [*found, *[r for r in roots if r in used]] if found else []
+
+
+def _replaced(leaves: list[Any], stamp: int) -> list[int]:
+    """Slots whose handle already points at a result of this batch of the same type.
+
+    NOTE: donation. Such an array would be garbage after the run, so the program may write its
+    result over it. `realize` first copies the array where somebody else may hold it.
+    """
+    slots = []
+    for slot, leaf in enumerate(leaves):
+        if leaf.__class__ is not Node or leaf.owner is None:
+            continue
+        owner = leaf.owner()
+        if owner is None:
+            continue
+        new = owner._node
+        if new is not leaf and owner._grad is not leaf and new.mark == stamp and new.value is None:
+            if new.aval is leaf.aval:
+                slots.append(slot)
+    return slots
+
+
+def make_plan(gathered: Gathered) -> Plan:
+    """The immutable form of what was gathered."""
+    steps = []
+    numbers = iter(gathered.key[0])
+    for node in gathered.steps:
+        next(numbers)
+        inputs = tuple([next(numbers) for _ in node.inputs])
+        steps.append(Step(node.call, inputs, node.requires_grad))
+    return Plan(tuple(steps), len(gathered.leaves), *gathered.key[1:])

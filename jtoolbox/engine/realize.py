@@ -1,0 +1,162 @@
+"""Step four of four: realize. Runs what is pending and writes values back into the nodes.
+
+`flush` is the one place where recorded programs run. It also makes the `Segment`s: programs whose
+pullback is kept, because a value was demanded before `backward` was called.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jtoolbox.engine import explain
+from jtoolbox.engine.compile import Program, program_for
+from jtoolbox.engine.graph import FREED, LEAF, OWNED, PINNED, Node
+from jtoolbox.engine.modes import mode, on_grad_enabled
+from jtoolbox.engine.plan import Gathered, gather
+from jtoolbox.engine.record import Hooks
+
+_segments: weakref.WeakSet[Segment] = weakref.WeakSet()
+
+
+class Segment:
+    """An executed program through which gradients can still flow.
+
+    `leaves` are the arrays of its pullback (an array that is an input stands as that input's node),
+    `results` the nodes that can bring cotangents, `wrt` the nodes that receive gradients, `steps`
+    the recorded nodes, for gradients of gradients.
+    """
+
+    __slots__ = ("number", "order", "leaves", "treedef", "results", "wrt", "steps", "__weakref__")
+    _count = 0
+
+    def __init__(self, program: Program, gathered: Gathered, pull: Any):
+        Segment._count += 1
+        self.order = Segment._count
+        self.number = program.number
+        arrays, self.treedef = jax.tree.flatten(pull)
+        inputs = {id(i.value): i for i in gathered.leaves if i.__class__ is Node}
+        self.leaves: list[Any] = [inputs.get(id(a), a) for a in arrays]
+        self.results = [n.aval for n in gathered.roots]
+        self.wrt = gathered.wrt
+        self.steps = gathered.steps
+        for k, node in enumerate(gathered.roots):
+            node.segment = (self, k)
+        _segments.add(self)
+
+    def free(self) -> None:
+        """Lets go of everything a backward pass would need."""
+        for node in self.steps:
+            node.inputs = ()
+        self.leaves, self.steps, self.wrt = [], [], []
+        _segments.discard(self)
+
+    @property
+    def freed(self) -> bool:
+        return self not in _segments
+
+
+def flush(upto: Node | None = None) -> None:
+    """Runs all live pending tensors of this thread; with `upto`, those recorded up to that node."""
+    pending = mode.pending
+    if not pending:
+        return
+    if mode.capture is not None:
+        mode.capture.demanded()
+    if upto is None:
+        batch, rest = pending, []
+        mode.backward = None
+    else:
+        end = pending.index(upto) + 1
+        while end < len(pending) and pending[end].call.name == "Pick":
+            end += 1
+        batch, rest = pending[:end], pending[end:]
+        if mode.backward in batch:
+            mode.backward = None
+    mode.pending = rest
+    mode.calls = {}
+    if mode.families:
+        _settle_families()
+    gathered = gather(batch, rest)
+    if gathered is not None:
+        run(gathered)
+
+
+def flush_step() -> None:
+    """Runs everything pending at the end of a step; while a step is being captured, nothing."""
+    if mode.capture is None:
+        flush()
+
+
+def run(gathered: Gathered) -> None:
+    """Runs a gathered plan and writes the results into its nodes."""
+    program, new = program_for(gathered)
+    if new:
+        explain.compiled(gathered)
+    values = [leaf.value if leaf.__class__ is Node else leaf for leaf in gathered.leaves]
+    if gathered.donated:
+        _own(gathered, values)
+    outputs, pull = program.run(values)
+    if program.forwarded is None:
+        program.forwarded = _forwarded(values, outputs)
+    for i, k in program.forwarded:
+        leaf = gathered.leaves[i]
+        if leaf.__class__ is Node:
+            leaf.flags |= PINNED
+        gathered.outputs[k].flags |= PINNED
+    for node, value in zip(gathered.outputs, outputs, strict=True):
+        node.value = value
+        node.flags |= OWNED
+    if pull is not None:
+        Segment(program, gathered, pull)
+    else:
+        for node in gathered.steps:
+            node.inputs = ()
+
+
+def _own(gathered: Gathered, values: list[Any]) -> None:
+    """Copies the arrays to be donated where somebody else may hold them."""
+    held: set[int] = set()
+    for segment in _segments:
+        held.update(id(leaf) for leaf in segment.leaves if leaf.__class__ is Node)
+    for slot in gathered.donated:
+        leaf = gathered.leaves[slot]
+        if not leaf.flags & OWNED or leaf.flags & PINNED or id(leaf) in held:
+            with jax.enable_x64(True):
+                values[slot] = jnp.array(values[slot], copy=True)
+
+
+def _forwarded(values: list[Any], outputs: list[Any]) -> tuple[tuple[int, int], ...]:
+    """(input, output) pairs that are one array: JAX returns an unchanged input as it is."""
+    places = {id(v): i for i, v in enumerate(values)}
+    return tuple((places[id(o)], k) for k, o in enumerate(outputs) if id(o) in places)
+
+
+def _settle_families() -> None:
+    """A base that only views hold: one view lives on by itself, several keep the base."""
+    for reference in mode.families:
+        family = reference()
+        if family is None or family.base() is not None or family._node.value is not None:
+            continue
+        views = [v for v in (m() for m in family.members) if v is not None]
+        if len(views) == 1:
+            views[0]._view = None
+        elif views:
+            family._node.owner = reference
+    mode.families = [r for r in mode.families if r() is not None and r().base() is not None]
+
+
+def synchronize() -> None:
+    """Runs everything pending in this thread and waits until the devices are done."""
+    flush()
+    jax.effects_barrier()
+    (jnp.zeros(()) + 0).block_until_ready()
+
+
+Hooks.flush = staticmethod(flush)  # type: ignore[assignment]
+on_grad_enabled.append(flush)
+_ = (FREED, LEAF, np)

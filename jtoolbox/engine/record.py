@@ -1,0 +1,621 @@
+"""Step one of four: record. The `op` decorator turns a pure function of arrays into an operation.
+
+It takes a call by the user and hands on a `Node` in `mode.pending` (or runs the call at once, or,
+for plain arrays and tracers, is the pure function). The abstract result comes from a cache, so
+shapes are known without running anything and a wrong shape raises at the user's line.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jtoolbox import dtypes, random
+from jtoolbox.engine.graph import (
+    FREED,
+    KEY,
+    LEAF,
+    OWNED,
+    PINNED,
+    TRACED,
+    Aval,
+    Call,
+    Handle,
+    Node,
+    intern_aval,
+    leaf_node,
+)
+from jtoolbox.engine.modes import mode
+
+# As annotations of an operation's parameters these mark operands and random keys.
+Array = Annotated[Any, "Array"]
+Key = Annotated[Any, "Key"]
+F = TypeVar("F", bound=Callable[..., Any])
+
+SCALARS = (bool, int, float, complex)
+MISSING = inspect.Parameter.empty
+# A loop that forgets `no_grad` would grow its graph without end: this many pending nodes are run.
+PENDING_LIMIT = 3000
+
+KEY_AVAL = intern_aval((2,), np.dtype(np.uint32))
+
+
+class Hooks:
+    """What the layers above and beside plug in, so that nothing below imports them."""
+
+    tensor: type = Handle
+    flush: Callable[..., None]
+    synced: Callable[[Any], Node]
+    viewed: Callable[..., None]
+    tuple_types: tuple[type, ...] = (tuple, list)
+
+
+def wrap(node: Node) -> Any:
+    """A new Tensor whose value is this node."""
+    tensor = Hooks.tensor.__new__(Hooks.tensor)
+    tensor._node = node
+    tensor._view = None
+    tensor._family = None
+    tensor._grad = None
+    node.owner = weakref.ref(tensor)
+    return tensor
+
+
+def node_of(handle: Handle) -> Node:
+    """The node that a handle stands for now; a view first catches up with its base."""
+    return handle._node if handle._view is None else Hooks.synced(handle)
+
+
+def value_of(node: Node) -> Any:
+    """The concrete value of a node; runs what is pending if it has none."""
+    if node.value is None:
+        Hooks.flush()
+        if node.value is None:
+            raise RuntimeError(
+                f"the value of this {node.aval} was never computed: an earlier program failed, or "
+                "the tensor was made in another thread. Compute it again."
+            )
+    return node.value
+
+
+# --- calls ---------------------------------------------------------------------------------------
+
+
+def _aval_of(struct: Any, device: Any) -> Aval:
+    return intern_aval(tuple(struct.shape), np.dtype(struct.dtype), device)
+
+
+def make_call(
+    name: str,
+    function: Callable[..., Any],
+    avals: Sequence[Any],
+    *,
+    device: Any = None,
+    **settings: Any,
+) -> Call:
+    """Infers the abstract result of `function` on operands of these avals (or number types)."""
+    examples = [a.struct if isinstance(a, Aval) else None if a is None else a(1) for a in avals]
+    with jax.enable_x64(True):
+        result = jax.eval_shape(function, *examples)
+    structure = None
+    if isinstance(result, (tuple, list)):
+        structure = type(result)
+        out: Any = tuple(_aval_of(r, device) for r in result)
+    else:
+        out = _aval_of(result, device)
+    return Call(name, function, out, structure=structure, avals=tuple(avals), **settings)
+
+
+_picks: dict[tuple[int, bool], Call] = {}
+
+
+def _pick_call(index: int, saves: bool) -> Call:
+    call = _picks.get((index, saves))
+    if call is None:
+        call = _picks[index, saves] = Call(
+            "Pick", lambda results: results[index], intern_aval((), np.dtype(np.bool_)), saves="none"
+        )
+    return call
+
+
+def record(call: Call, inputs: tuple, requires_grad: bool) -> Any:
+    """Appends a call to what is pending: its node, or for several results their nodes."""
+    pending = mode.pending
+    if len(pending) > PENDING_LIMIT and mode.capture is None:
+        Hooks.flush()
+        pending = mode.pending
+    out = call.out
+    if out.__class__ is Aval:
+        node = Node(out, None, call, inputs, requires_grad and out.inexact and call.differentiable)
+        pending.append(node)
+        return node
+    parent = Node(out, None, call, inputs, requires_grad and call.differentiable)
+    pending.append(parent)
+    nodes = []
+    for i, aval in enumerate(out):
+        node = Node(aval, None, _pick_call(i, False), (parent,), parent.requires_grad and aval.inexact)
+        pending.append(node)
+        nodes.append(node)
+    return nodes
+
+
+def _jitted(call: Call) -> Callable[..., Any]:
+    """The compiled form of one call, for operations that run at once."""
+    try:
+        return call._jitted
+    except AttributeError:
+        call._jitted = jax.jit(call.function)
+        return call._jitted
+
+
+def run_now(call: Call, inputs: tuple) -> Any:
+    """Runs one call on concrete inputs: its node, or for several results their nodes."""
+    values = [i.value if i.__class__ is Node else i for i in inputs]
+    traced = any(i.__class__ is Node and i.flags & TRACED for i in inputs)
+    if traced or mode.functional is not None:
+        result = call.function(*values)
+    else:
+        with jax.enable_x64(True):
+            result = _jitted(call)(*values)
+    if call.out.__class__ is Aval:
+        return _result_node(result, call.out, values, inputs)
+    return [
+        _result_node(r, aval, values, inputs) for r, aval in zip(result, call.out, strict=True)
+    ]
+
+
+def _result_node(result: Any, aval: Aval, values: list[Any], inputs: tuple) -> Node:
+    if isinstance(result, jax.core.Tracer):
+        return Node(intern_aval(result.shape, result.dtype, aval.device), result, flags=TRACED)
+    if result.dtype != aval.dtype or result.shape != aval.shape:
+        aval = intern_aval(result.shape, result.dtype, aval.device)
+    for value, node in zip(values, inputs, strict=True):
+        if value is result:  # JAX hands an unchanged input back as the same array
+            node.flags |= PINNED
+            return Node(aval, result, flags=PINNED)
+    return Node(aval, result, flags=OWNED)
+
+
+# --- the decorator -------------------------------------------------------------------------------
+
+
+class Op:
+    """One operation: its pure function, which parameters are operands, and its properties."""
+
+    def __init__(self, function: Callable[..., Any], settings: dict[str, Any]):
+        self.function = function
+        self.name: str = settings.pop("name", None) or function.__name__
+        self.promote: tuple[str, ...] = settings.pop("promote", ())
+        self.promote_float: bool = settings.pop("promote_float", False)
+        self.view: bool = settings.pop("view", False)
+        self.write = settings.pop("write", None)
+        self.check = settings.pop("check", None)
+        self.creates: bool = settings.pop("creates", False)
+        self.saves: str = settings.pop("saves", "inputs")
+        self.differentiable: bool = settings.pop("differentiable", True)
+        self.tags = frozenset(settings.pop("tags", ()))
+        if settings:
+            raise TypeError(f"op() has no settings {sorted(settings)}")
+        self.signature = inspect.signature(function)
+        parameters = list(self.signature.parameters.values())
+        self.names = [p.name for p in parameters]
+        self.position = {name: i for i, name in enumerate(self.names)}
+        self.defaults = [p.default for p in parameters]
+        self.keyword_only = [
+            i for i, p in enumerate(parameters) if p.kind is inspect.Parameter.KEYWORD_ONLY
+        ]
+        self.operands: list[int] = []
+        self.sequences: set[int] = set()
+        self.keys: set[int] = set()
+        for i, p in enumerate(parameters):
+            annotation = str(p.annotation)
+            if "Key" in annotation:
+                self.keys.add(i)
+                self.operands.append(i)
+            elif "Array" in annotation:
+                self.operands.append(i)
+                if "Sequence" in annotation or "list[" in annotation:
+                    self.sequences.add(i)
+        self.simple = not self.sequences and not self.keys
+        self.statics = [i for i in range(len(parameters)) if i not in self.operands]
+        self.promoted = [self.position[name] for name in self.promote]
+        self.calls: dict[tuple, Call] = {}
+
+    def bind(self, args: tuple, kwargs: dict[str, Any]) -> list[Any]:
+        """All arguments in order, with defaults; TypeError as Python's where they do not fit."""
+        positional = self.keyword_only[0] if self.keyword_only else len(self.names)
+        if len(args) > positional:
+            self.signature.bind(*args, **kwargs)
+        bound = [*args, *self.defaults[len(args) :]]
+        for name, value in kwargs.items():
+            i = self.position.get(name)
+            if i is None or i < len(args):
+                self.signature.bind(*args, **kwargs)
+                raise TypeError(f"{self.name}() got an unexpected keyword argument '{name}'")
+            bound[i] = value
+        if any(b is MISSING for b in bound):
+            self.signature.bind(*args, **kwargs)
+        return bound
+
+    def tails(self) -> dict[int, tuple]:
+        """What to append to so many positional arguments where the rest has defaults."""
+        positional = self.keyword_only[0] if self.keyword_only else len(self.names)
+        ends = {n: tuple(self.defaults[n:]) for n in range(positional + 1)}
+        return {n: end for n, end in ends.items() if not any(d is MISSING for d in end)}
+
+    def body(self, args: Sequence[Any]) -> Any:
+        """The pure function, promotion included."""
+        if self.promoted:
+            args = self.promotion(list(args))
+        if not self.keyword_only:
+            return self.function(*args)
+        first = self.keyword_only[0]
+        return self.function(*args[:first], **dict(zip(self.names[first:], args[first:], strict=True)))
+
+    def promotion(self, args: list[Any]) -> list[Any]:
+        """Casts the promoted operands to PyTorch's common type, after a check of their shapes."""
+        present = [i for i in self.promoted if args[i] is not None]
+        values = [args[i] for i in present]
+        check_broadcast([np.shape(v) for v in values])
+        result = dtypes.result_type(*values)
+        if self.promote_float and dtypes.kind(result) < 2:
+            result = dtypes.default_float()
+        for i in present:
+            args[i] = jnp.asarray(args[i]).astype(result)
+        return args
+
+    def pure(self, args: list[Any]) -> Any:
+        """The operation on arrays, NumPy arrays, numbers and tracers: no Tensor is involved."""
+        for i in self.keys:
+            if args[i] is None:
+                args[i] = draw_key().value
+        for i in self.statics:
+            if args[i].__class__ is list:
+                args[i] = freeze(args[i])
+        if self.check is not None:
+            self.check(*[_checkable(a) for a in args])
+        return self.body(args)
+
+    def call_for(self, key: tuple, args: list[Any], inputs: list[Any]) -> Call:
+        """Makes the `Call` of a new combination of statics and operand types."""
+        device = common_device(self.name, inputs)
+        places: list[Any] = []
+        lengths = {}
+        for i in self.operands:
+            if i in self.sequences:
+                lengths[i] = len(args[i])
+                places.extend(i for _ in args[i])
+            else:
+                places.append(i)
+        template = [None if i in self.operands else a for i, a in enumerate(args)]
+
+        def function(*values: Any) -> Any:
+            bound = list(template)
+            for i in lengths:
+                bound[i] = ()
+            for place, value in zip(places, values, strict=True):
+                bound[place] = (*bound[place], value) if place in lengths else value
+            return self.body(bound)
+
+        avals = [i.aval if i.__class__ is Node else None if i is None else type(i) for i in inputs]
+        if device is None and self.creates:
+            device = template[self.position["device"]] if "device" in self.position else None
+        call = make_call(
+            grad_name(self.name),
+            function,
+            avals,
+            device=device,
+            saves=self.saves,
+            differentiable=self.differentiable,
+            tags=self.tags,
+            statics=key[0],
+        )
+        self.calls[key] = call
+        return call
+
+    def apply(self, args: list[Any], inputs: list[Any], key: tuple, grad: bool, pending: bool) -> Any:
+        """Records the call or runs it at once, and returns Tensors."""
+        call = self.calls.get(key)
+        if call is None:
+            call = self.call_for(key, args, inputs)
+        operands = tuple(inputs)
+        if (pending or grad or mode.depth or mode.capture is not None) and mode.functional is None:
+            if not any(i.__class__ is Node and i.flags & TRACED for i in operands):
+                result = record(call, operands, grad)
+            else:
+                result = run_now(call, concrete(operands))
+        else:
+            result = run_now(call, concrete(operands))
+        if call.out.__class__ is not Aval:
+            tensors = [wrap(n) for n in result]
+            structure = call.structure
+            return structure(tensors) if structure in Hooks.tuple_types else structure(*tensors)
+        tensor = wrap(result)
+        if self.view:
+            Hooks.viewed(tensor, self, args)
+        return tensor
+
+
+def concrete(inputs: tuple) -> tuple:
+    """The same inputs, with everything pending among them run."""
+    for i in inputs:
+        if i.__class__ is Node and i.value is None:
+            value_of(i)
+    return inputs
+
+
+def grad_name(name: str) -> str:
+    """PyTorch's way of naming a node of the backward graph: add -> AddBackward0."""
+    return "".join(part.capitalize() for part in name.strip("_").split("_")) + "Backward0"
+
+
+def check_broadcast(shapes: Sequence[tuple[int, ...]]) -> None:
+    """Raises PyTorch's error when shapes do not broadcast."""
+    try:
+        np.broadcast_shapes(*shapes)
+    except ValueError:
+        pass
+    else:
+        return
+    known: tuple[int, ...] = ()
+    for shape in shapes:
+        rank = max(len(known), len(shape))
+        a, b = (1,) * (rank - len(known)) + known, (1,) * (rank - len(shape)) + shape
+        for dim in reversed(range(rank)):
+            if a[dim] != b[dim] and 1 not in (a[dim], b[dim]):
+                raise RuntimeError(
+                    f"The size of tensor a ({a[dim]}) must match the size of tensor b ({b[dim]}) at "
+                    f"non-singleton dimension {dim}: the shapes {list(known)} and {list(shape)} do "
+                    "not broadcast. Reshape or unsqueeze one of them."
+                )
+        known = tuple(y if x == 1 else x for x, y in zip(a, b, strict=True))
+
+
+def common_device(name: str, inputs: Sequence[Any]) -> Any:
+    """The device of the operands; RuntimeError when they lie on two. A number or 0-d tensor goes along."""
+    found = None
+    chosen: list[Any] = []
+    for i in inputs:
+        if i.__class__ is Node and (i.aval.shape or i.aval.device is not None):
+            chosen.append(i.aval.device)
+    if chosen:
+        found = chosen[0]
+        if any(d is not found for d in chosen):
+            places = ", ".join(sorted({str(d or "the default device") for d in chosen}))
+            raise RuntimeError(
+                f"Expected all tensors to be on the same device, but {name.strip('_')} found them on "
+                f"{places}. Move them with .to(device)."
+            )
+    return found
+
+
+def freeze(value: Any) -> Any:
+    """A hashable copy of a static argument: lists become tuples."""
+    if isinstance(value, (list, tuple)):
+        return tuple(freeze(v) for v in value)
+    if isinstance(value, dict):
+        return tuple((k, freeze(v)) for k, v in value.items())
+    if isinstance(value, set):
+        return frozenset(value)
+    if isinstance(value, slice):
+        return ("slice", value.start, value.stop, value.step)
+    return value
+
+
+def _checkable(value: Any) -> Any:
+    """What a check may look at: host values, or shape and dtype."""
+    if isinstance(value, Node):
+        if isinstance(value.value, np.ndarray):
+            return value.value
+        if isinstance(value.value, jax.Array) and not value.flags & TRACED:
+            return _host(value.value)
+        return value.aval.struct
+    if isinstance(value, Handle):
+        return _checkable(node_of(value))
+    if isinstance(value, jax.Array):
+        return jax.ShapeDtypeStruct(value.shape, value.dtype) if isinstance(
+            value, jax.core.Tracer
+        ) else _host(value)
+    if isinstance(value, (tuple, list)):
+        return type(value)(_checkable(v) for v in value) if type(value) in (tuple, list) else value
+    return value
+
+
+def _host(array: jax.Array) -> Any:
+    if array.is_fully_addressable and all(d.platform == "cpu" for d in array.devices()):
+        return np.asarray(array)
+    return jax.ShapeDtypeStruct(array.shape, array.dtype)
+
+
+def draw_key() -> Node:
+    """The next random key: from the key given to `functional_call`, or the default generator."""
+    if mode.functional is not None:
+        return leaf_node(mode.functional.next_key())
+    node = Node(KEY_AVAL, random.default_generator.next_key(), flags=KEY)
+    if mode.capture is not None:
+        mode.capture.key(node)
+    return node
+
+
+def as_node(value: Any) -> Any:
+    """The node of an operand given as Tensor or array; a number or None stays what it is."""
+    if isinstance(value, Handle):
+        return node_of(value)
+    if value is None or value.__class__ in SCALARS:
+        return value
+    if isinstance(value, (np.ndarray, np.generic, jax.Array)):
+        return leaf_node(np.asarray(value) if isinstance(value, np.generic) else value)
+    if isinstance(value, SCALARS):
+        return value.__class__.__mro__[1](value)
+    raise TypeError(
+        f"expected a Tensor, an array or a number, got {type(value).__name__}: {value!r:.80}"
+    )
+
+
+def _collect(o: Op, args: list[Any]) -> tuple[list[Any], list[Any], bool, bool, bool]:
+    """The operands of a call as nodes, their part of the key, and whether any is a Tensor, wants
+    gradients, or is pending. The general way, for sequences and keys."""
+    inputs: list[Any] = []
+    key: list[Any] = []
+    tensors = grad = pending = False
+    for i in o.operands:
+        value = args[i]
+        if i in o.keys:
+            if value is None:
+                inputs.append(None)
+                key.append(KEY_AVAL)
+                continue
+            value = np.asarray(value, np.uint32) if not isinstance(value, jax.Array) else value
+        many = i in o.sequences
+        if many:
+            value = tuple(value) if not isinstance(value, Handle) else tuple(value)
+            args[i] = value
+            key.append(len(value))
+        for v in value if many else (value,):
+            tensors = tensors or isinstance(v, Handle)
+            node = as_node(v)
+            inputs.append(node)
+            if node.__class__ is Node:
+                key.append(node.aval)
+                grad = grad or node.requires_grad
+                pending = pending or node.value is None
+            else:
+                key.append(None if node is None else node.__class__)
+    return inputs, key, tensors, grad, pending
+
+
+def _call_general(o: Op, args: list[Any]) -> Any:
+    inputs, avals, tensors, grad, pending = _collect(o, args)
+    if not tensors and not (o.creates and _creates_tensors(inputs)):
+        return o.pure(args)
+    for position, i in enumerate(_places(o, args)):
+        if i in o.keys and inputs[position] is None:
+            inputs[position] = draw_key()
+    statics = freeze(tuple([args[i] for i in o.statics]))
+    for i, value in zip(o.statics, statics, strict=True):
+        args[i] = value
+    if o.check is not None:
+        o.check(*[_checkable(a) for a in args])
+    return o.apply(args, inputs, (statics, *avals), grad and mode.grad, pending)
+
+
+def _creates_tensors(inputs: list[Any]) -> bool:
+    return not any(i.__class__ is Node and i.flags & TRACED and mode.functional is None for i in inputs)
+
+
+def _places(o: Op, args: list[Any]) -> list[int]:
+    return [p for i in o.operands for p in ([i] * len(args[i]) if i in o.sequences else [i])]
+
+
+def op(function: Any = None, **settings: Any) -> Any:
+    """Registers a pure function of arrays as an operation.
+
+    Parameters annotated `Array` are operands, `Sequence[Array]` lists of them, `Key` a random key;
+    the others are static. Settings: `promote` (names of operands cast to PyTorch's common type),
+    `promote_float` (integers among them become floats), `saves` (what PyTorch's backward reads:
+    "inputs", "output", "both" or "none"), `differentiable`, `view` (the result is a view of the
+    first operand) with `write(base, value, ...)`, `check(...)` for values known on the host,
+    `creates` (returns Tensors though it has no tensor operand), `tags`, `name`.
+    """
+    if function is None:
+        return functools.partial(op, **settings)
+    o = Op(function, settings)
+    arity, operands, statics = len(o.names), o.operands, o.statics
+    calls, bind, simple = o.calls, o.bind, o.simple and not o.creates
+    check, view, differentiable = o.check, o.view, o.differentiable
+    tails = o.tails()
+    scalars = frozenset(SCALARS)
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            args = bind(args, kwargs)
+        elif len(args) != arity:
+            tail = tails.get(len(args))
+            args = bind(args, kwargs) if tail is None else args + tail
+        if not simple:
+            return _call_general(o, list(args))
+        inputs = []
+        key: list[Any] = [None]
+        tensors = grad = pending = False
+        for i in operands:
+            value = args[i]
+            if isinstance(value, Handle):
+                tensors = True
+                node = value._node if value._view is None else Hooks.synced(value)
+                if node.requires_grad:
+                    grad = True
+                if node.value is None:
+                    pending = True
+                inputs.append(node)
+                key.append(node.aval)
+            elif value is None:
+                inputs.append(None)
+                key.append(None)
+            elif value.__class__ in scalars:
+                inputs.append(value)
+                key.append(value.__class__)
+            else:
+                node = as_node(value)
+                inputs.append(node)
+                key.append(node.aval if node.__class__ is Node else node.__class__)
+        if not tensors:
+            return o.pure(list(args))
+        if statics:
+            key[0] = tuple([args[i] for i in statics])
+            try:
+                known = calls.get(tuple(key))
+            except TypeError:
+                args = list(args)
+                for i in statics:
+                    args[i] = freeze(args[i])
+                key[0] = tuple([args[i] for i in statics])
+                known = calls.get(tuple(key))
+        else:
+            key[0] = ()
+            known = calls.get(tuple(key))
+        if check is not None:
+            check(*[_checkable(a) for a in args])
+        if grad:
+            grad = mode.grad
+        if known is None or not (grad or pending) or known.out.__class__ is not Aval:
+            return o.apply(list(args), inputs, tuple(key), grad, pending)
+        for node in inputs:
+            if node.__class__ is Node and node.flags & TRACED:
+                return o.apply(list(args), inputs, tuple(key), grad, pending)
+        if mode.functional is not None:
+            return o.apply(list(args), inputs, tuple(key), grad, pending)
+        out = known.out
+        batch = mode.pending
+        node = Node(out, None, known, tuple(inputs), grad and differentiable and out.inexact)
+        batch.append(node)
+        if len(batch) > PENDING_LIMIT and mode.capture is None:
+            result = wrap(node)
+            Hooks.flush()
+            return result
+        tensor = wrap(node)
+        if view:
+            Hooks.viewed(tensor, o, args)
+        return tensor
+
+    call.op = o  # type: ignore[attr-defined]
+    return call
+
+
+def inplace(x: Any, result: Any) -> Any:
+    """Rebinds a Tensor to the freshly computed `result` and returns it; an array gives `result`."""
+    if not isinstance(x, Handle):
+        return result
+    Hooks.rebind(x, result)  # type: ignore[attr-defined]
+    return x
+
+
+__all__ = ["Array", "Key", "inplace", "op"]
+_ = (FREED, LEAF, leaf_node)

@@ -1,0 +1,246 @@
+"""Views and in-place operations: handles that follow each other while arrays never change.
+
+A view remembers how it was cut from its base. Writing a view writes the base through the view's
+`write` function; after the base has changed, a view is cut anew when it is next looked at.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from jtoolbox.engine.graph import LEAF, OVERWRITTEN, TRACED, Handle, Node
+from jtoolbox.engine.modes import mode
+from jtoolbox.engine.record import (
+    Hooks,
+    Op,
+    as_node,
+    common_device,
+    concrete,
+    freeze,
+    grad_name,
+    make_call,
+    record,
+    run_now,
+)
+
+
+class Family:
+    """A base and its views. `_node` is the base's present value, `version` counts the writes."""
+
+    __slots__ = ("_node", "_grad", "version", "base", "members", "__weakref__")
+
+    def __init__(self, base: Handle):
+        self._node = base._node
+        self._grad = None
+        self.version = 0
+        self.base = weakref.ref(base)
+        self.members: list[weakref.ref] = []
+
+
+class View:
+    """How a view is cut: `cut(parent node) -> node`, and how it is written back.
+
+    `parent` is the view that this one was cut from, or None for the base itself. `detached` views
+    (`detach`, `.data`) may write a leaf that requires grad.
+    """
+
+    __slots__ = ("family", "parent", "op", "args", "version", "detached")
+
+    def __init__(self, family: Family, parent: View | None, o: Op, args: list[Any], detached: str):
+        self.family = family
+        self.parent = parent
+        self.op = o
+        self.args = args
+        self.version = family.version
+        self.detached = detached
+
+    def cut(self) -> Node:
+        """The view's value, from the present value of its parent."""
+        source = self.family._node if self.parent is None else self.parent.cut()
+        args = [source, *self.args[1:]]
+        return apply(self.op, "cut", self.op.body, args, self.op.operands, bool(self.detached))
+
+    def put(self, value: Node) -> Node:
+        """The new value of the base after this view was overwritten with `value`."""
+        source = self.family._node if self.parent is None else self.parent.cut()
+        write = self.op.write or generic_write(self.op)
+
+        def body(args: list[Any]) -> Any:
+            return write(args[0], args[-1], *args[1:-1])
+
+        args = [source, *self.args[1:], value]
+        new = apply(self.op, "write", body, args, [*self.op.operands, len(args) - 1], False)
+        return new if self.parent is None else self.parent.put(new)
+
+
+_calls: dict[tuple, Any] = {}
+
+
+def apply(
+    o: Op, what: str, body: Callable[[list[Any]], Any], args: list[Any], operands: list[int], detached: bool
+) -> Node:
+    """Records `body` on these arguments, of which `operands` are data, or runs it at once."""
+    bound = [freeze(a) if i not in operands else a for i, a in enumerate(args)]
+    inputs: list[Any] = []
+    lengths: dict[int, int] = {}
+    for i in operands:
+        if isinstance(bound[i], (tuple, list)):
+            lengths[i] = len(bound[i])
+            inputs.extend(_operand(v) for v in bound[i])
+        else:
+            inputs.append(_operand(bound[i]))
+        bound[i] = None
+    avals = tuple([i.aval if i.__class__ is Node else None if i is None else i.__class__ for i in inputs])
+    key = (o, what, tuple(bound), tuple(lengths.items()), avals)
+    call = _calls.get(key)
+    if call is None:
+
+        def function(*values: Any) -> Any:
+            given = list(bound)
+            left = iter(values)
+            for i in operands:
+                given[i] = tuple(next(left) for _ in range(lengths[i])) if i in lengths else next(left)
+            return body(given)
+
+        device = common_device(o.name, inputs)
+        name = grad_name(o.name if what == "cut" else "copy_slices")
+        call = _calls[key] = make_call(name, function, avals, device=device)
+    nodes = [i for i in inputs if i.__class__ is Node]
+    grad = mode.grad and not detached and any(n.requires_grad for n in nodes)
+    traced = mode.functional is not None or any(n.flags & TRACED for n in nodes)
+    waiting = mode.depth or mode.capture is not None or any(n.value is None for n in nodes)
+    if not traced and (grad or waiting):
+        return record(call, tuple(inputs), grad)
+    return run_now(call, concrete(tuple(inputs)))
+
+
+def _operand(value: Any) -> Any:
+    return value if value.__class__ is Node else as_node(value)
+
+
+def generic_write(o: Op) -> Callable[..., Any]:
+    """Writes a view that has no `write` of its own: finds its elements by cutting their numbers."""
+
+    def write(base: Any, value: Any, *args: Any) -> Any:
+        numbers = jnp.arange(base.size, dtype=np.int32).reshape(base.shape)
+        places = o.body([numbers, *args]).reshape(-1)
+        flat = base.reshape(-1).at[places].set(value.reshape(-1).astype(base.dtype))
+        return flat.reshape(base.shape)
+
+    return write
+
+
+def viewed(tensor: Handle, o: Op, args: Any, detached: str = "") -> None:
+    """Makes `tensor`, just cut from `args[0]`, a view of it."""
+    base = args[0]
+    if not isinstance(base, Handle):
+        return
+    link = base._view
+    if link is None:
+        family = base._family
+        if family is None:
+            family = base._family = Family(base)
+            if family._node.value is None:
+                mode.families.append(weakref.ref(family))
+        tensor._view = View(family, None, o, list(args), detached)
+    else:
+        family = link.family
+        tensor._view = View(family, link, o, list(args), detached or link.detached)
+    tensor._view.args[0] = None
+    if tensor._node.flags & TRACED:
+        return
+    family.members.append(weakref.ref(tensor))
+    if len(family.members) > 16:
+        family.members = [m for m in family.members if m() is not None]
+
+
+def synced(view: Handle) -> Node:
+    """The node of a view, cut anew if its base was written since."""
+    link = view._view
+    if link.version != link.family.version:
+        node = link.cut()
+        node.owner = weakref.ref(view)
+        view._node = node
+        link.version = link.family.version
+    return view._node
+
+
+LEAF_WRITE = (
+    "a leaf Variable that requires grad is being used in an in-place operation. Update it under "
+    "`with no_grad():` or through `.data`, or work on a clone()."
+)
+VIEW_WRITE = (
+    "a view of a leaf Variable that requires grad is being used in an in-place operation. Update it "
+    "under `with no_grad():` or through `.data`, or work on a clone()."
+)
+
+
+def rebind(x: Handle, result: Any) -> None:
+    """Gives a handle a new value, as an in-place operation does; writes through to its base."""
+    node = result._node if isinstance(result, Handle) else as_node(result)
+    link = x._view
+    if link is None:
+        _check_leaf(x._node, LEAF_WRITE)
+        _replace(x, node)
+        return
+    synced(x)
+    base = link.family.base()
+    old = link.family._node
+    if not link.detached:
+        _check_leaf(old, VIEW_WRITE)
+    elif link.detached == "data" and old.requires_grad and not old.flags & LEAF:
+        raise RuntimeError(
+            "writing through .data of a tensor that was computed from others would leave its "
+            "gradient wrong. Use detach().clone(), or change the tensor itself under no_grad()."
+        )
+    value = link.put(node)
+    x._node.flags |= 0 if link.detached == "data" else OVERWRITTEN
+    node.owner = weakref.ref(x)
+    x._node = node
+    family = link.family
+    _settle(old, value, keep=link.detached == "data")
+    family._node = value
+    family.version += 1
+    link.version = family.version
+    if base is not None:
+        base._node = value
+        value.owner = weakref.ref(base)
+    if not mode.grad and value.value is None:
+        mode.written = True
+
+
+def _check_leaf(node: Node, message: str) -> None:
+    if mode.grad and node.requires_grad and node.flags & LEAF:
+        raise RuntimeError(message)
+
+
+def _settle(old: Node, new: Node, keep: bool = False) -> None:
+    """A leaf that requires grad stays one under its new value."""
+    if old.requires_grad and old.flags & LEAF:
+        new.requires_grad = True
+        new.flags |= LEAF
+    if not keep:
+        old.flags |= OVERWRITTEN
+
+
+def _replace(x: Handle, node: Node) -> None:
+    old = x._node
+    _settle(old, node)
+    node.owner = weakref.ref(x)
+    x._node = node
+    family = x._family
+    if family is not None:
+        family._node = node
+        family.version += 1
+    if not mode.grad and node.value is None:
+        mode.written = True
+
+
+Hooks.viewed = staticmethod(viewed)  # type: ignore[assignment]
+Hooks.synced = staticmethod(synced)  # type: ignore[assignment]
+Hooks.rebind = staticmethod(rebind)  # type: ignore[attr-defined]

@@ -1,0 +1,102 @@
+"""Stochastic gradient descent, with momentum."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import jax.numpy as jnp
+
+from jtoolbox.optim.optimizer import Array, Optimizer, State, check_number
+
+__all__ = ["SGD"]
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent: p = p - lr b, with b = momentum b + (1 - dampening) g.
+
+    `nesterov` steps along g + momentum b instead of b. `weight_decay` adds weight_decay p to the
+    gradient first; `maximize` goes uphill. The first update sets b = g. `foreach` and `fused` are
+    accepted: every update is one program. Sutskever et al., "On the importance of initialization
+    and momentum in deep learning", https://proceedings.mlr.press/v28/sutskever13.html.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        momentum: float = 0,
+        dampening: float = 0,
+        weight_decay: float = 0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ):
+        defaults = {
+            "lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay,
+            "nesterov": nesterov, "maximize": maximize, "foreach": foreach,
+            "differentiable": differentiable, "fused": fused,
+        }  # fmt: skip
+        super().__init__(params, defaults)
+
+    def check(self, group: Mapping[str, Any]) -> None:
+        super().check(group)
+        check_number("momentum value", group["momentum"])
+        check_number("weight_decay value", group["weight_decay"])
+        if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
+            raise ValueError("Nesterov momentum requires a momentum and zero dampening")
+        check_differentiable(group)
+
+    def _make_state(self, p: Any, state: State) -> None:
+        pass  # the buffer comes with the first update that has momentum
+
+    def _record(self, group: dict[str, Any], params: list[Any], step: int) -> None:
+        if group["momentum"]:
+            fresh = [p for p in params if "momentum_buffer" not in self.state[p]]
+            for p in fresh:
+                super()._make_state(p, self.state[p])
+            old = [p for p in params if p not in set(fresh)] if fresh else params
+            for part, number in ((fresh, 1), (old, 2)):
+                if part:
+                    super()._record(group, part, number)
+        else:
+            super()._record(group, params, step)
+
+    def init(self, p: Array) -> State:
+        return {"momentum_buffer": jnp.zeros_like(p)}
+
+    def numbers(self, group: Mapping[str, Any], step: int) -> dict[str, float]:
+        found = {"lr": float(group["lr"])}
+        if group["momentum"]:
+            found["momentum"] = float(group["momentum"])
+            found["weight"] = 1.0 if step == 1 else 1.0 - group["dampening"]
+        if group["weight_decay"]:
+            found["weight_decay"] = float(group["weight_decay"])
+        return found
+
+    def flags(self, group: Mapping[str, Any]) -> dict[str, Any]:
+        return {"nesterov": bool(group["nesterov"]), "maximize": bool(group["maximize"])}
+
+    @staticmethod
+    def update(
+        p: Array, g: Array, state: State, h: Any, nesterov: bool = False, maximize: bool = False
+    ) -> tuple[Array, State]:
+        g = -g if maximize else g
+        if hasattr(h, "weight_decay"):
+            g = g + h.weight_decay * p
+        if not hasattr(h, "momentum"):
+            return p - h.lr * g, state
+        b = h.momentum * state["momentum_buffer"] + h.weight * g
+        return p - h.lr * (g + h.momentum * b if nesterov else b), {"momentum_buffer": b}
+
+
+def check_differentiable(group: Mapping[str, Any]) -> None:
+    """Raises for `differentiable=True`, which needs an update that is itself recorded."""
+    if group.get("differentiable"):
+        raise NotImplementedError(
+            "differentiable=True is not supported: write the update with jtoolbox.func.functional_call "
+            "and jax.grad to differentiate through it"
+        )

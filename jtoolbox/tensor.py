@@ -1,0 +1,726 @@
+"""The Tensor: a handle on a value, or on one that is still pending. Methods are hung on it by `ops`."""
+
+from __future__ import annotations
+
+import builtins
+import copy
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jtoolbox import devices, dtypes
+from jtoolbox.engine import views
+from jtoolbox.engine.backward import backward
+from jtoolbox.engine.graph import LEAF, OWNED, PINNED, RETAIN, TRACED, Handle, Node, intern_aval
+from jtoolbox.engine.modes import mode, no_grad
+from jtoolbox.engine.realize import flush
+from jtoolbox.engine.record import Array, Hooks, Op, node_of, op, value_of, wrap
+from jtoolbox.engine.handles import RemovableHandle
+
+
+class Size(tuple):
+    """A shape: a tuple of ints that prints as PyTorch's and knows its number of elements."""
+
+    def __repr__(self) -> str:
+        return f"torch.Size({list(self)})"
+
+    def numel(self) -> int:
+        """The number of elements: the product of the sizes."""
+        return int(np.prod(self, dtype=np.int64))
+
+    def __getitem__(self, index: Any) -> Any:
+        found = super().__getitem__(index)
+        return Size(found) if isinstance(index, slice) else found
+
+    def __add__(self, other: Any) -> Size:
+        return Size(super().__add__(tuple(other)))
+
+
+def _set_node(tensor: Handle, node: Node) -> None:
+    tensor._node = node
+    tensor._view = None
+    tensor._family = None
+    tensor._grad = None
+    node.owner = weakref.ref(tensor)
+
+
+class Tensor(Handle):
+    """An n-dimensional array with PyTorch's interface, whose operations JAX compiles.
+
+    `Tensor(data)` takes what `tensor(data)` takes, with floats as the default type; `Tensor(2, 3)`
+    gives zeros of that shape (PyTorch leaves them undefined). Under `jax.jit` and `functional_call`
+    a Tensor may hold a tracer.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, *data: Any, device: Any = None):
+        if len(data) == 1 and not isinstance(data[0], (int, Size)):
+            value = data[0]
+            if isinstance(value, (list, tuple)):
+                value = np.asarray(_to_numpy(value, dtypes.default_float()))
+            _set_node(self, _node_from(value, None, device))
+            return
+        shape = data[0] if len(data) == 1 and isinstance(data[0], Size) else data
+        _set_node(self, _node_from(np.zeros(shape, dtypes.default_float()), None, device))
+
+    # --- what it is
+
+    @property
+    def shape(self) -> Size:
+        """The sizes of its dimensions. Never runs anything."""
+        return Size(self._node.aval.shape)
+
+    @property
+    def dtype(self) -> dtypes.dtype:
+        """The type of its elements."""
+        return dtypes.from_numpy(self._node.aval.dtype)
+
+    @property
+    def device(self) -> devices.device:
+        """Where it lies."""
+        placed = self._node.aval.device
+        return devices.default_device() if placed is None else placed
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return len(self._node.aval.shape)
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or the size of one dimension."""
+        if dim is None:
+            return self.shape
+        rank = self.ndim
+        if not -max(rank, 1) <= dim < max(rank, 1):
+            raise IndexError(
+                f"Dimension out of range (expected to be in range of [{-max(rank, 1)}, "
+                f"{max(rank, 1) - 1}], but got {dim})"
+            )
+        return self._node.aval.shape[dim]
+
+    def dim(self) -> int:
+        """The number of dimensions."""
+        return self.ndim
+
+    ndimension = dim
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return self.shape.numel()
+
+    nelement = numel
+
+    def element_size(self) -> int:
+        """Bytes of one element."""
+        return self.dtype.itemsize
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one element."""
+        return self.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all elements."""
+        return self.numel() * self.itemsize
+
+    def is_floating_point(self) -> bool:
+        """Whether its elements are floats."""
+        return self.dtype.is_floating_point
+
+    def is_complex(self) -> bool:
+        """Whether its elements are complex numbers."""
+        return self.dtype.is_complex
+
+    @property
+    def is_cuda(self) -> bool:
+        """Whether it lies on a GPU."""
+        return self.device.type == "cuda"
+
+    def get_device(self) -> int:
+        """The index of its accelerator, -1 on the CPU."""
+        return -1 if self.device.type == "cpu" else self.device.index or 0
+
+    # --- gradients
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether operations on it are recorded for gradients."""
+        return self._node.requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        node = node_of(self)
+        if wanted == node.requires_grad:
+            return
+        if not wanted and not node.flags & LEAF:
+            raise RuntimeError(
+                "you can only change requires_grad flags of leaf variables. If you want to use a "
+                "computed variable in a subgraph that doesn't require differentiation use "
+                "var_no_grad = var.detach()."
+            )
+        if wanted and not node.aval.inexact:
+            raise RuntimeError(
+                "only Tensors of floating point and complex dtype can require gradients, got "
+                f"{self.dtype}"
+            )
+        if not wanted:
+            fresh = Node(node.aval, node.value, node.call, node.inputs, False, node.flags & ~LEAF)
+            if node.value is None:
+                fresh = views.apply(_alias.op, "cut", _alias.op.body, [node], [0], True)
+            fresh.owner = weakref.ref(self)
+            self._node = fresh
+            return
+        node.requires_grad = True
+        node.flags |= LEAF
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Switches the recording of operations on it, in place, and returns it."""
+        self.requires_grad = requires_grad
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether it was made by the user and not by recorded operations."""
+        node = self._node
+        return not node.requires_grad or bool(node.flags & LEAF)
+
+    @property
+    def grad_fn(self) -> GradFunction | None:
+        """The recorded operation that made it, None for a leaf. Its name is PyTorch's."""
+        return None if self.is_leaf else GradFunction(self._node)
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient that `backward` has added up; None before, and after `zero_grad`."""
+        grad = self._grad
+        if grad.__class__ is Node:
+            grad = self._grad = wrap(grad)
+        return grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None:
+            if not isinstance(value, Tensor):
+                raise TypeError(f"assigned grad expected to be a Tensor or None but got {type(value).__name__}")
+            if value._node.aval.shape != self._node.aval.shape:
+                raise RuntimeError(
+                    f"assigned grad has data of a different size: {list(value.shape)} for a tensor "
+                    f"of size {list(self.shape)}"
+                )
+            if value.dtype is not self.dtype:
+                raise RuntimeError(
+                    f"assigned grad has data of a different type: {value.dtype}, expected {self.dtype}"
+                )
+        self._grad = value
+
+    @grad.deleter
+    def grad(self) -> None:
+        self._grad = None
+
+    def backward(
+        self,
+        gradient: Tensor | None = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Sequence[Tensor] | Tensor | None = None,
+    ) -> None:
+        """Adds d self / d leaf to `.grad` of every leaf it depends on; runs nothing by itself.
+
+        `gradient` is the cotangent, needed unless self has one element. `retain_graph` keeps the
+        graph for another pass, `create_graph` records the gradients' own graph. RuntimeError when
+        nothing requires grad, or the graph was released by an earlier pass.
+        """
+        roots, given = roots_of([self], [gradient])
+        chosen = None if inputs is None else [inputs] if isinstance(inputs, Tensor) else list(inputs)
+        if chosen is not None and not chosen:
+            raise RuntimeError("'inputs' argument to backward cannot be empty.")
+        nodes = None if chosen is None else [node_of(t) for t in chosen]
+        backward(roots, given, create_graph if retain_graph is None else retain_graph, create_graph, nodes)
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
+        """Calls `hook(grad)` when the gradient of this tensor is known; it may return another one.
+
+        On a computed tensor this ends the present program, so register it before the tensor is used
+        further: RuntimeError when its users have already run.
+        """
+        node = node_of(self)
+        if not node.requires_grad:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        if node.flags & LEAF:
+            hooks = self.__dict__.setdefault("_hooks", {})
+        else:
+            self._become_boundary()
+            node.hooks = hooks = {} if node.hooks is None else node.hooks
+        handle = RemovableHandle(hooks)
+        hooks[handle.id] = hook
+        return handle
+
+    def _become_boundary(self) -> None:
+        node = node_of(self)
+        if node.value is None:
+            flush(node)
+        segment = node.segment and node.segment[0]
+        if segment is not None and any(node in n.inputs for n in segment.steps):
+            raise RuntimeError(
+                "register_hook must be called before the tensor is used: what uses it has already run "
+                "in the same program. Move register_hook to right after the line that makes the tensor."
+            )
+
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> RemovableHandle:
+        """Calls `hook(tensor)` after `backward` has added to its `.grad`. Leaves only."""
+        if not self.is_leaf or not self.requires_grad:
+            raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+        hooks = self.__dict__.setdefault("_after_hooks", {})
+        handle = RemovableHandle(hooks)
+        hooks[handle.id] = hook
+        return handle
+
+    def retain_grad(self) -> None:
+        """Keeps the gradient of a computed tensor in its `.grad` too."""
+        node = node_of(self)
+        if not node.requires_grad:
+            raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+        if not node.flags & LEAF:
+            if node.value is None:
+                flush(node)
+            node.flags |= RETAIN
+
+    @property
+    def retains_grad(self) -> bool:
+        """Whether `retain_grad` was called on this computed tensor."""
+        return bool(self._node.flags & RETAIN)
+
+    def detach(self) -> Tensor:
+        """The same values without their history. A view: writing it writes this tensor."""
+        return _detached(self, "detach")
+
+    def detach_(self) -> Tensor:
+        """Forgets the history of this tensor, in place."""
+        if self._view is not None:
+            raise RuntimeError("Can't detach views in-place. Use detach() instead.")
+        fresh = views.apply(_alias.op, "cut", _alias.op.body, [node_of(self)], [0], True)
+        fresh.owner = weakref.ref(self)
+        self._node = fresh
+        return self
+
+    @property
+    def data(self) -> Tensor:
+        """The same values without history; writing them does not disturb recorded gradients."""
+        return _detached(self, "data")
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        node = node_of(self)
+        if not isinstance(value, Tensor):
+            raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
+        fresh = views.apply(_alias.op, "cut", _alias.op.body, [node_of(value)], [0], True)
+        fresh.requires_grad, fresh.flags = node.requires_grad, fresh.flags | (node.flags & LEAF)
+        if node.requires_grad and not node.flags & LEAF:
+            raise RuntimeError("cannot assign .data of a tensor that was computed from others")
+        fresh.owner = weakref.ref(self)
+        self._node = fresh
+        self._view = None
+        if self._family is not None:
+            self._family = None
+
+    # --- its value
+
+    @property
+    def array(self) -> jax.Array:
+        """Its value as a `jax.Array`; runs what is pending. The array never changes."""
+        node = node_of(self)
+        value = value_of(node)
+        node.flags |= PINNED
+        if isinstance(value, np.ndarray):
+            with jax.enable_x64(True):
+                value = node.value = jnp.array(value)
+        return value
+
+    def __jax_array__(self) -> jax.Array:
+        node = node_of(self)
+        return value_of(node) if node.flags & TRACED else self.array
+
+    def numpy(self, *, force: bool = False) -> np.ndarray:
+        """Its value as a read-only NumPy array; runs what is pending.
+
+        PyTorch's shares memory with the tensor; this one is a snapshot, so writing it raises
+        ValueError (copy it first). RuntimeError when the tensor requires grad, unless `force`.
+        """
+        if self.requires_grad and not force:
+            raise RuntimeError(
+                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
+            )
+        return self._host()
+
+    def _host(self) -> np.ndarray:
+        node = node_of(self)
+        value = value_of(node)
+        node.flags |= PINNED
+        host = np.asarray(value)
+        if host.flags.writeable:
+            host = host.view()
+            host.flags.writeable = False
+        return host
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        host = self.numpy()
+        if dtype is not None and host.dtype != dtype:
+            return host.astype(dtype)
+        return np.array(host) if copy else host
+
+    def item(self) -> Any:
+        """The value of a tensor of one element as a Python number; runs what is pending."""
+        if self.numel() != 1:
+            raise RuntimeError(f"a Tensor with {self.numel()} elements cannot be converted to Scalar")
+        return self._host().item() if self.dtype is not dtypes.bfloat16 else builtins.float(self._host().reshape(()))
+
+    def tolist(self) -> Any:
+        """The values as nested lists of Python numbers."""
+        return self._host().tolist()
+
+    def __bool__(self) -> bool:
+        if self.numel() != 1:
+            raise RuntimeError(
+                "Boolean value of Tensor with "
+                + ("no values is ambiguous" if self.numel() == 0 else "more than one value is ambiguous")
+            )
+        return bool(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
+    def __index__(self) -> int:
+        if dtypes.kind(self._node.aval.dtype) > 1 or self.numel() != 1:
+            raise TypeError("only integer tensors of a single element can be converted to an index")
+        return int(self.item())
+
+    # Comparison is elementwise; as a key a Tensor is itself.
+    __hash__ = Handle.__hash__
+
+    def __dlpack__(self, **options: Any) -> Any:
+        if self.requires_grad:
+            raise BufferError(
+                "Can't export tensors that require gradient, use tensor.detach()"
+            )
+        return self.array.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> Any:
+        return self.array.__dlpack_device__()
+
+    # --- copies
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if id(self) in memo:
+            return memo[id(self)]
+        if not self.is_leaf:
+            raise RuntimeError(
+                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy "
+                "protocol at the moment. Detach it first."
+            )
+        twin = type(self).__new__(type(self))
+        memo[id(self)] = twin
+        old = node_of(self)
+        value = value_of(old)
+        if isinstance(value, np.ndarray):
+            node = Node(old.aval, value.copy(), flags=OWNED)
+        else:
+            with jax.enable_x64(True):
+                node = Node(old.aval, jnp.array(value, copy=True), flags=OWNED)
+        node.requires_grad, node.flags = old.requires_grad, node.flags | (old.flags & LEAF)
+        _set_node(twin, node)
+        if self.grad is not None:
+            twin._grad = copy.deepcopy(self.grad, memo)
+        for name, entry in self.__dict__.items():
+            if name not in ("_hooks", "_after_hooks"):
+                twin.__dict__[name] = copy.deepcopy(entry, memo)
+        return twin
+
+    def __copy__(self) -> Tensor:
+        return self.detach().requires_grad_(self.requires_grad) if self.is_leaf else self
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        attributes = {k: v for k, v in self.__dict__.items() if k not in ("_hooks", "_after_hooks")}
+        if not self.is_leaf:
+            raise RuntimeError("only leaf tensors can be pickled; detach() the tensor first")
+        return _rebuild, (type(self), np.array(self._host()), self.requires_grad, attributes)
+
+    def __repr__(self) -> str:
+        return Hooks.format(self)  # type: ignore[attr-defined]
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if not self.ndim and spec else repr(self)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise AttributeError(Hooks.missing(name))  # type: ignore[attr-defined]
+
+    # --- in place
+
+    def _assign(self, other: Any) -> Tensor:
+        """Gives this handle the value of another one (which it does not share afterwards)."""
+        node = other._node if isinstance(other, Tensor) else _node_from(other, None, None)
+        fresh = views.apply(_alias.op, "cut", _alias.op.body, [node], [0], not mode.grad)
+        views.rebind(self, wrap(fresh))
+        return self
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether its layout is sparse: never, here."""
+        return False
+
+
+Hooks.tensor = Tensor
+
+
+class GradFunction:
+    """The operation behind a computed tensor, for printing and for looking at the graph."""
+
+    def __init__(self, node: Node):
+        self._node = node
+
+    def name(self) -> str:
+        """The name in PyTorch's style, such as AddBackward0."""
+        node = self._node
+        while node.call is not None and node.call.name == "Pick" and node.inputs:
+            node = node.inputs[0]
+        return "Backward" if node.call is None else node.call.name
+
+    @property
+    def next_functions(self) -> tuple[tuple[GradFunction | None, int], ...]:
+        """The operations behind its inputs."""
+        return tuple(
+            (GradFunction(i) if i.requires_grad and i.call is not None else None, 0)
+            for i in self._node.inputs
+            if isinstance(i, Node)
+        )
+
+    def __repr__(self) -> str:
+        return f"<{self.name()} object at {id(self._node):#x}>"
+
+
+@op(name="alias", saves="none", view=False)
+def _alias(x: Array) -> Array:
+    return jnp.asarray(x)
+
+
+@op(name="detach", saves="none", view=True, differentiable=False, write=lambda base, value: value)
+def _detach(x: Array) -> Array:
+    return jnp.asarray(x)
+
+
+def _detached(tensor: Tensor, kind: str) -> Tensor:
+    node = node_of(tensor)
+    if node.flags & TRACED:
+        return wrap(Node(node.aval, jax.lax.stop_gradient(node.value), flags=TRACED))
+    if node.value is not None:
+        result = wrap(Node(node.aval, node.value, flags=node.flags & OWNED | PINNED))
+        node.flags |= PINNED
+    else:
+        result = wrap(views.apply(_detach.op, "cut", _detach.op.body, [node], [0], True))
+    views.viewed(result, _detach.op, [tensor], kind)
+    return result
+
+
+def roots_of(
+    outputs: Sequence[Tensor], gradients: Sequence[Tensor | None]
+) -> tuple[list[Node], list[Node | None]]:
+    """The nodes to differentiate and their cotangents, checked as PyTorch does."""
+    roots, given = [], []
+    for output, gradient in zip(outputs, gradients, strict=True):
+        node = node_of(output)
+        if not node.requires_grad:
+            raise RuntimeError(
+                "element 0 of tensors does not require grad and does not have a grad_fn: it depends "
+                "on no tensor with requires_grad=True, or was computed under no_grad()."
+            )
+        if gradient is None:
+            if output.numel() != 1:
+                raise RuntimeError(
+                    "grad can be implicitly created only for scalar outputs: this one has shape "
+                    f"{list(output.shape)}. Reduce it with sum() or mean(), or pass gradient=."
+                )
+            given.append(None)
+        else:
+            if not isinstance(gradient, Tensor):
+                raise TypeError(
+                    f"gradients can be either Tensors or None, but got {type(gradient).__name__}"
+                )
+            if gradient._node.aval.shape != node.aval.shape:
+                raise RuntimeError(
+                    f"Mismatch in shape: grad_output[0] has a shape of {gradient.shape} and output[0] "
+                    f"has a shape of {output.shape}."
+                )
+            given.append(node_of(gradient))
+        roots.append(node)
+    return roots, given
+
+
+# --- making Tensors --------------------------------------------------------------------------------
+
+
+def _rebuild(kind: type, value: np.ndarray, requires_grad: bool, attributes: dict[str, Any]) -> Tensor:
+    tensor = kind.__new__(kind)
+    _set_node(tensor, Node(intern_aval(value.shape, value.dtype), value))
+    tensor.requires_grad_(requires_grad)
+    tensor.__dict__.update(attributes)
+    return tensor
+
+
+def from_host(array: np.ndarray, device: Any = None) -> Tensor:
+    """A Tensor that takes over a fresh NumPy array without copying. Nobody may write it afterwards."""
+    return wrap(_node_from(array, None, device, copied=True))
+
+
+def _to_numpy(data: Any, dtype: np.dtype | None) -> np.ndarray:
+    """Nested lists, numbers, arrays and Tensors as one NumPy array, with PyTorch's default types."""
+    if isinstance(data, (list, tuple)) and _holds_tensors(data):
+        data = [_to_numpy(v, None) for v in data]
+    elif isinstance(data, Tensor):
+        data = data._host()
+    try:
+        array = np.array(data) if dtype is None else np.array(data, dtype)
+    except ValueError as error:
+        raise ValueError(f"expected sequences of equal length: {error}") from None
+    except TypeError as error:
+        raise TypeError(f"cannot make a tensor of {type(data).__name__}: {error}") from None
+    if array.dtype.kind in "OUSM":
+        first = next((v for v in np.ravel(np.array(data, dtype=object))), None)
+        raise TypeError(
+            f"can't convert {type(first).__name__} to a tensor: only numbers, bools and nested "
+            "sequences of them"
+        )
+    return array
+
+
+def _holds_tensors(data: Any) -> bool:
+    return any(
+        isinstance(v, Tensor) or (isinstance(v, (list, tuple)) and _holds_tensors(v)) for v in data
+    )
+
+
+def _natural(data: Any, array: np.ndarray) -> np.dtype:
+    """The dtype that PyTorch gives to this data: numbers take defaults, arrays keep theirs."""
+    if isinstance(data, (np.ndarray, np.generic, jax.Array, Tensor)):
+        return array.dtype
+    leaf = data
+    while isinstance(leaf, (list, tuple)) and len(leaf):
+        leaf = leaf[0]
+    if isinstance(leaf, (np.ndarray, np.generic, jax.Array, Tensor)):
+        return array.dtype
+    if array.dtype.kind == "f":
+        return dtypes.default_float()
+    if array.dtype.kind == "c":
+        return np.dtype(np.complex64 if dtypes.default_float() != np.float64 else np.complex128)
+    if isinstance(leaf, (list, tuple)):
+        return dtypes.default_float()
+    return array.dtype
+
+
+def _node_from(data: Any, dtype: Any, device: Any, copied: bool = False) -> Node:
+    wanted = dtypes.as_numpy(dtype)
+    if isinstance(data, Handle):
+        data = value_of(node_of(data))
+    if isinstance(data, jax.core.Tracer):
+        value = data if wanted is None else data.astype(wanted)
+        return Node(intern_aval(value.shape, value.dtype), value, flags=TRACED)
+    if isinstance(data, jax.Array):
+        with jax.enable_x64(True):
+            value = data if wanted is None or data.dtype == wanted else data.astype(wanted)
+        flags = PINNED
+    else:
+        value = data if copied else _to_numpy(data, None)
+        wanted = _natural(data, value) if wanted is None else wanted
+        if value.dtype != wanted:
+            value = _cast(value, wanted)
+        dtypes.from_numpy(value.dtype)
+        flags = 0
+    place = devices.placement(device)
+    if place is not None:
+        with jax.enable_x64(True):
+            value = jax.device_put(value, devices.find(place))
+        flags = OWNED
+    return Node(intern_aval(value.shape, value.dtype, place), value, flags=flags)
+
+
+def _cast(array: np.ndarray, wanted: np.dtype) -> np.ndarray:
+    if wanted.kind in "iu" and array.dtype.kind in "iu" and array.size:
+        limits = np.iinfo(wanted)
+        low, high = int(array.min()), int(array.max())
+        if low < limits.min or high > limits.max:
+            raise RuntimeError(
+                f"value cannot be converted to type {wanted} without overflow: {low}..{high}"
+            )
+    return array.astype(wanted)
+
+
+def tensor(
+    data: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
+    """A new Tensor with a copy of `data`: numbers, nested sequences, NumPy or JAX arrays, Tensors.
+
+    Python floats take the default float type, ints int64; arrays keep their type. `pin_memory` is
+    accepted and means nothing here.
+    """
+    if isinstance(data, np.ndarray) and dtype is None:
+        data = np.array(data)
+    result = wrap(_node_from(data, dtype, device))
+    return result.requires_grad_() if requires_grad else result
+
+
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    """`data` as a Tensor: itself when it already is one of that type and place, else a copy."""
+    if isinstance(data, Tensor):
+        same_type = dtype is None or dtypes.as_numpy(dtype) == data._node.aval.dtype
+        same_place = device is None or devices.placement(device) == data._node.aval.device
+        return data if same_type and same_place else data.to(dtype=dtype, device=device)
+    return tensor(data, dtype=dtype, device=device)
+
+
+def asarray(
+    obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False
+) -> Tensor:
+    """As `as_tensor`, with `copy=True` for a copy in any case."""
+    result = tensor(obj, dtype=dtype, device=device) if copy else as_tensor(obj, dtype, device)
+    return result.requires_grad_() if requires_grad else result
+
+
+def from_numpy(ndarray: np.ndarray) -> Tensor:
+    """A Tensor with a copy of a NumPy array. (PyTorch shares the memory; a change of one is not seen
+    in the other here.)"""
+    if not isinstance(ndarray, np.ndarray):
+        raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
+    return tensor(ndarray)
+
+
+def from_dlpack(ext_tensor: Any) -> Tensor:
+    """A Tensor from any object with DLPack's protocol; copied."""
+    if isinstance(ext_tensor, Tensor):
+        return tensor(ext_tensor)
+    with jax.enable_x64(True):
+        return wrap(_node_from(jnp.array(jnp.from_dlpack(ext_tensor), copy=True), None, None))
+
+
+def is_tensor(obj: Any) -> bool:
+    """Whether an object is a Tensor."""
+    return isinstance(obj, Tensor)
+
+
+_ = (Op, no_grad)
