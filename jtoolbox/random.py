@@ -75,6 +75,10 @@ class Generator:
         self._counter += 1
         return np.array(((self._seed ^ (self._seed >> 32)) & _LOW, self._counter & _LOW), np.uint32)
 
+    def take_back(self, count: int) -> None:
+        """Makes the last `count` keys come again."""
+        self._counter -= count
+
     def next_seed(self) -> int:
         """The next key as one integer, for a random generator of NumPy on the host."""
         self._counter += 1

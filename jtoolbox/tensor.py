@@ -201,6 +201,8 @@ class Tensor(Handle):
         grad = self._grad
         if grad.__class__ is Node:
             grad = self._grad = wrap(grad)
+        elif grad is not None and not isinstance(grad, Handle):
+            grad._node  # noqa: B018  a frozen step kept no gradients: raises, and says so
         return grad
 
     @grad.setter
@@ -440,7 +442,7 @@ class Tensor(Handle):
                 node = Node(old.aval, jnp.array(value, copy=True), flags=OWNED)
         node.requires_grad, node.flags = old.requires_grad, node.flags | (old.flags & LEAF)
         _set_node(twin, node)
-        if self.grad is not None:
+        if isinstance(self._grad, (Node, Handle)):
             twin._grad = copy.deepcopy(self.grad, memo)
         for name, entry in self.__dict__.items():
             if name not in ("_hooks", "_after_hooks"):

@@ -141,7 +141,7 @@ def gradients(
     create_graph: bool,
 ) -> dict[Node, Node]:
     """Records the gradients of the roots by `wrt`, or by all leaves when that is None."""
-    if mode.backward is not None:
+    if mode.backward is not None and mode.capture is None:
         flush(mode.backward)
     if create_graph:
         roots, revived = revive(roots)

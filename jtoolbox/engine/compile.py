@@ -5,15 +5,11 @@ All compiler options stand here, with the measurement that justifies each.
 
 from __future__ import annotations
 
-import contextlib
 import warnings
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
-from jtoolbox.engine.graph import Node
 from jtoolbox.engine.plan import Gathered, Plan, make_plan
 from jtoolbox.engine.replay import replay
 

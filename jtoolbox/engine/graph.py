@@ -147,6 +147,16 @@ class Handle:
     _grad: Any
 
 
+class Placeholder:
+    """The value of a step's argument while the step is recorded: it is not known, and must not be."""
+
+    __slots__ = ("shape", "dtype")
+
+    def __init__(self, aval: Aval):
+        self.shape = aval.shape
+        self.dtype = aval.dtype
+
+
 def is_tracer(value: Any) -> bool:
     """Whether JAX is tracing this value."""
     return isinstance(value, jax.core.Tracer)

@@ -11,14 +11,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jtoolbox.engine import explain
 from jtoolbox.engine.compile import Program, program_for
-from jtoolbox.engine.graph import FREED, LEAF, OWNED, PINNED, Node
+from jtoolbox.engine.graph import OWNED, PINNED, Node
 from jtoolbox.engine.modes import mode, on_grad_enabled
 from jtoolbox.engine.plan import Gathered, gather
-from jtoolbox.engine.record import Hooks
+from jtoolbox.engine.record import DEMANDED, Hooks
 
 _segments: weakref.WeakSet[Segment] = weakref.WeakSet()
 
@@ -66,7 +65,7 @@ def flush(upto: Node | None = None) -> None:
     if not pending:
         return
     if mode.capture is not None:
-        mode.capture.demanded()
+        raise RuntimeError(DEMANDED)
     if upto is None:
         batch, rest = pending, []
         mode.backward = None
@@ -159,4 +158,3 @@ def synchronize() -> None:
 
 Hooks.flush = staticmethod(flush)  # type: ignore[assignment]
 on_grad_enabled.append(flush)
-_ = (FREED, LEAF, np)

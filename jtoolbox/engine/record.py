@@ -47,6 +47,13 @@ PENDING_LIMIT = 3000
 KEY_AVAL = intern_aval((2,), np.dtype(np.uint32))
 
 
+DEMANDED = (
+    "a value was needed (item, print, numpy, bool, an `if`, a hook) while jtoolbox.jit or scan records "
+    "a step, which must not depend on values. Return the tensor and look at it outside, use "
+    "jtoolbox.where instead of `if`, or leave jit away: the plain loop runs as one program too."
+)
+
+
 class Hooks:
     """What the layers above and beside plug in, so that nothing below imports them."""
 
@@ -75,6 +82,8 @@ def node_of(handle: Handle) -> Node:
 
 def value_of(node: Node) -> Any:
     """The concrete value of a node; runs what is pending if it has none."""
+    if mode.capture is not None:
+        raise RuntimeError(DEMANDED)
     if node.value is None:
         Hooks.flush()
         if node.value is None:
@@ -148,11 +157,9 @@ def record(call: Call, inputs: tuple, requires_grad: bool) -> Any:
 
 def _jitted(call: Call) -> Callable[..., Any]:
     """The compiled form of one call, for operations that run at once."""
-    try:
-        return call._jitted
-    except AttributeError:
+    if call._jitted is None:
         call._jitted = jax.jit(call.function)
-        return call._jitted
+    return call._jitted
 
 
 def run_now(call: Call, inputs: tuple) -> Any:

@@ -260,7 +260,8 @@ class Optimizer:
         if self.counts_steps:
             self._count(states, step)
         if mode.capture is not None:
-            mode.capture.numbers(nodes[0].inputs[0], self, group, params, step)
+            reader = NumberReader(self, group, states, step)
+            mode.capture.numbers(nodes[0].inputs[0], reader, reader.undo)
         for handle, node in zip((*params, *handles), nodes, strict=True):
             old = handle._node
             if handle._view is not None or handle._family is not None:
@@ -434,6 +435,32 @@ class Optimizer:
             lines.append(f"Parameter Group {i}")
             lines += [f"    {k}: {group[k]}" for k in sorted(group) if k != "params"]
         return "\n".join([*lines, ")"])
+
+
+class NumberReader:
+    """The numbers of the next update of some parameters, for a step that is frozen; counts it."""
+
+    def __init__(self, optimizer: Optimizer, group: dict[str, Any], states: list[State], step: int):
+        self.optimizer = optimizer
+        self.group = group
+        self.states = states
+        self.step = step
+        self.undone = False
+
+    def __call__(self) -> list[float]:
+        if self.optimizer.counts_steps:
+            step = int(self.states[0]["step"]._node.value) + 1
+            self.optimizer._count(self.states, step)
+        else:
+            step = self.step if self.undone else self.step + 1
+        self.undone = False
+        return list(self.optimizer.numbers(self.group, step).values())
+
+    def undo(self) -> None:
+        """Makes the recorded update the next one again."""
+        self.undone = True
+        if self.optimizer.counts_steps:
+            self.optimizer._count(self.states, self.step - 1)
 
 
 _rule_calls: dict[tuple, Call] = {}

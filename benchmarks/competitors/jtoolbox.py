@@ -1,0 +1,60 @@
+"""jtoolbox: the plain loop, the jitted step, and many steps in one call."""
+
+import itertools
+
+import numpy as np
+
+import jtoolbox as torch
+import jtoolbox.nn as nn  # noqa: F401
+import jtoolbox.optim as optim
+from benchmarks.competitors.base import Competitor
+
+
+class Loop(Competitor):
+    library = "torch"
+
+    def setup(self, weights):
+        self.model = self.model_file.build(torch)
+        self.model.load_state_dict({name: torch.tensor(w) for name, w in weights.items()})
+        self.optimizer = optim.SGD(self.model.parameters(), **self.settings)
+
+    def step(self, *batch):
+        batch = [torch.from_numpy(x) for x in batch]
+        loss = self.model_file.loss(torch, self.model, *batch)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return loss
+
+    def wait(self):
+        torch.synchronize()
+
+
+class Jit(Loop):
+    def setup(self, weights):
+        super().setup(weights)
+        self.step = torch.jit(self.step)
+
+
+class Scan(Loop):
+    """Many steps in one call, on batches stacked beforehand."""
+
+    multiple = 32
+
+    def setup(self, weights):
+        super().setup(weights)
+        self.stacked = self.stack(self.multiple)
+
+    def stack(self, steps):
+        turn = itertools.islice(itertools.cycle(self.batches), steps)
+        return tuple(np.stack(part) for part in zip(*turn, strict=True))
+
+    def run(self, steps):
+        losses = None
+        for _ in range(steps // self.multiple):
+            losses = torch.scan(self.step, self.stacked)
+        self.wait()
+        return float(losses[-1])
+
+    def losses(self, steps):
+        return torch.scan(self.step, self.stack(steps)).tolist()

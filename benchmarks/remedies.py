@@ -1,0 +1,57 @@
+"""Which remedies for XLA's CPU backend help hand-written JAX on this machine, and how much.
+
+    python -m benchmarks.remedies --workload cnn --batch 64
+    python -m benchmarks.remedies --workload mlp --batch 512 --set no_fusion --set dot_fusion
+
+What each remedy does: `benchmarks.competitors.remedied`.
+"""
+
+import argparse
+
+from benchmarks import step, timing
+
+MEMORY = "no_mmap,trim,pad,arena"
+SETS = {
+    "mlp": [MEMORY, "no_fusion", "dot_fusion", f"{MEMORY},no_fusion", f"{MEMORY},dot_fusion"],
+    "cnn": [
+        MEMORY,
+        "no_fusion",
+        "dot_fusion",
+        "reshape_pool",
+        "nhwc",
+        "dot_fusion,reshape_pool",
+        f"{MEMORY},dot_fusion,reshape_pool",
+        f"{MEMORY},no_fusion,reshape_pool",
+        f"{MEMORY},dot_fusion,reshape_pool,nhwc",
+        f"{MEMORY},no_fusion,reshape_pool,nhwc",
+    ],
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.remedies",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--workload", default="cnn")
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--set", action="append", help="remedies joined by commas; repeatable")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=0.5)
+    parser.add_argument("--patience", type=float, default=0.0)
+    options = parser.parse_args()
+    print(timing.machine())
+    workers = [
+        timing.Worker("remedied", options.workload, options.batch, chosen, {"REMEDIES": chosen})
+        for chosen in ["none", *(options.set or SETS[options.workload])]
+    ]
+    step.check_losses(workers)
+    results = timing.measure(workers, options.rounds, options.seconds, options.patience)
+    for worker in workers:
+        worker.close()
+    print(f"\n### {options.workload}, batch {options.batch}\n\n{timing.table(results, 'none')}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""The training step of jtoolbox against its competitors'.
+
+    python -m benchmarks.step --workload mlp --batch 1,64,512
+    python -m benchmarks.step --workload cnn --competitors jtoolbox,jax,torch
+
+Every competitor starts from the same weights and sees the same batches; their first losses must
+agree before any is timed. How they are timed: `benchmarks.timing`.
+"""
+
+import argparse
+import importlib
+import shlex
+import sys
+
+import numpy as np
+
+from benchmarks import timing
+from benchmarks.competitors import COMPETITORS
+
+TOLERANCE = 1e-4
+
+
+def arguments() -> argparse.Namespace:
+    def words(text):
+        return text.split(",")
+
+    def numbers(text):
+        return [int(n) for n in words(text)]
+
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.step",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--workload", default="mlp", help="a folder of benchmarks/workloads")
+    parser.add_argument("--batch", type=numbers, help="batch sizes (default: the workload's)")
+    parser.add_argument("--competitors", type=words, default=list(COMPETITORS))
+    parser.add_argument("--against", default="jax", help="whose median the ratios divide by")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--seconds", type=float, default=0.5, help="length of a round")
+    parser.add_argument(
+        "--patience", type=float, default=0.0, help="seconds to spend on repeating disturbed rounds"
+    )
+    options = parser.parse_args()
+    unknown = set(options.competitors) - set(COMPETITORS)
+    if unknown:
+        parser.error(f"no competitor {', '.join(unknown)}; there are {', '.join(COMPETITORS)}")
+    return options
+
+
+def start(names: list[str], workload: str, size: int) -> list[timing.Worker]:
+    """Workers ready to be timed; one that cannot start is named and left out."""
+    workers = []
+    for name in names:
+        try:
+            workers.append(timing.Worker(name, workload, size))
+        except RuntimeError as error:
+            print(f"Left out: {error}", flush=True)
+    return workers
+
+
+def check_losses(workers: list[timing.Worker]) -> None:
+    """Raises unless all competitors had the same losses in their first steps."""
+    for worker in workers[1:]:
+        if not np.allclose(worker.losses, workers[0].losses, rtol=0, atol=TOLERANCE):
+            raise SystemExit(
+                f"{worker.name} does not train the same network as {workers[0].name}: "
+                f"first losses {worker.losses} against {workers[0].losses}"
+            )
+
+
+def run(options: argparse.Namespace, size: int) -> None:
+    workers = start(options.competitors, options.workload, size)
+    try:
+        check_losses(workers)
+        results = timing.measure(workers, options.rounds, options.seconds, options.patience)
+    finally:
+        for worker in workers:
+            worker.close()
+    print(f"\n### {options.workload}, batch {size}\n")
+    print(timing.table(results, options.against), flush=True)
+    notes = {worker.about for worker in workers if worker.about}
+    print("\n".join(["", *sorted(notes)]))
+
+
+def main() -> None:
+    options = arguments()
+    print(f"`python -m benchmarks.step {shlex.join(sys.argv[1:])}`\n\n{timing.machine()}.")
+    print(f"{options.rounds} rounds of {options.seconds} s, alternating; medians.", flush=True)
+    workload = importlib.import_module(f"benchmarks.workloads.{options.workload}")
+    for size in options.batch or workload.BATCHES:
+        run(options, size)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""Connectionist temporal classification: the loss of a sequence without its alignment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jtoolbox.engine import Array, op
+from jtoolbox.nn.functional.checks import require_float, wide
+from jtoolbox.nn.functional.reduction import REDUCTIONS
+from jtoolbox.ops.host import host_value
+
+__all__ = ["ctc_loss"]
+
+# Stands for log(0) in the recursion: minus infinity would make gradients NaN.
+_NEVER = -1e30
+_TOO_LONG = "Expected {name} to have value at most {limit}, but got value {found}"
+
+
+def _check(log_probs, targets, input_lengths, target_lengths, blank, *_) -> None:
+    """Lengths within the tensors, and the blank a class, where the host knows them."""
+    steps, classes = log_probs.shape[0], log_probs.shape[-1]
+    if not 0 <= blank < classes:
+        raise RuntimeError(f"blank must be in label range: got {blank} for {classes} classes")
+    limits = (("input_lengths", input_lengths, steps),
+              ("target_lengths", target_lengths, targets.shape[-1]))  # fmt: skip
+    for name, lengths, limit in limits:
+        if isinstance(lengths, np.ndarray) and lengths.size and lengths.max() > limit:
+            message = _TOO_LONG.format(name=name, limit=limit, found=lengths.max())
+            raise RuntimeError(message)
+
+
+def _padded(targets: Array, lengths: Array, longest: int) -> Array:
+    """Targets (N, S) from either form: padded already, or one after the other in one dimension."""
+    if targets.ndim == 2:
+        return targets[:, :longest]
+    start = jnp.cumsum(lengths) - lengths
+    index = start[:, None] + jnp.arange(longest, dtype=start.dtype)
+    return jnp.take(targets, index, mode="clip")
+
+
+def _log_likelihood(
+    log_probs: Array, targets: Array, input_lengths: Array, target_lengths: Array, blank: int
+) -> Array:
+    """log p(target | input) for each sample, by the forward recursion over (N, 2S + 1) states."""
+    steps, batch, _ = log_probs.shape
+    length = targets.shape[1]
+    states = jnp.full((batch, 2 * length + 1), blank, targets.dtype).at[:, 1::2].set(targets)
+    scores = jnp.take_along_axis(log_probs, states[None], 2, mode="clip")
+    # A state may be reached from two before it unless that skips a needed blank.
+    skips = (states[:, 2:] != blank) & (states[:, 2:] != states[:, :-2])
+    skips = jnp.pad(skips, ((0, 0), (2, 0)))[:, : states.shape[1]]
+
+    def moved(alpha: Array, by: int) -> Array:
+        filled = jnp.pad(alpha, ((0, 0), (by, 0)), constant_values=_NEVER)
+        return filled[:, : alpha.shape[1]]
+
+    def step(alpha: Array, now: tuple[Array, Array]) -> tuple[Array, None]:
+        score, t = now
+        ways = jnp.stack([alpha, moved(alpha, 1), jnp.where(skips, moved(alpha, 2), _NEVER)])
+        new = jax.nn.logsumexp(ways, 0) + score
+        return jnp.where((t < input_lengths)[:, None], new, alpha), None
+
+    first = jnp.arange(states.shape[1]) < 2
+    alpha = jnp.where(first, scores[0], jnp.asarray(_NEVER, scores.dtype))
+    times = jnp.arange(1, steps, dtype=input_lengths.dtype)
+    alpha, _ = jax.lax.scan(step, alpha, (scores[1:], times))
+    last = jnp.take_along_axis(alpha, 2 * target_lengths[:, None], 1)[:, 0]
+    before = jnp.take_along_axis(alpha, jnp.maximum(2 * target_lengths - 1, 0)[:, None], 1)[:, 0]
+    return jnp.logaddexp(last, jnp.where(target_lengths > 0, before, _NEVER))
+
+
+@op(check=_check, name="ctc_loss")
+def _ctc_loss(
+    log_probs: Array,
+    targets: Array,
+    input_lengths: Array,
+    target_lengths: Array,
+    blank: int,
+    reduction: str,
+    zero_infinity: bool,
+    longest: int,
+) -> Array:
+    require_float("ctc_loss", log_probs)
+    batched = log_probs.ndim == 3
+    x = wide(log_probs) if batched else wide(log_probs)[:, None]
+    if not batched:
+        targets = targets.reshape(1, -1)
+    input_lengths = jnp.broadcast_to(input_lengths, (x.shape[1],))
+    target_lengths = jnp.broadcast_to(target_lengths, (x.shape[1],))
+    padded = _padded(targets, target_lengths, longest)
+    likelihood = _log_likelihood(x, padded, input_lengths, target_lengths, blank)
+    impossible = likelihood < _NEVER / 2
+    loss = -jnp.where(impossible, jnp.zeros((), x.dtype), likelihood)
+    loss = jnp.where(impossible, 0.0 if zero_infinity else jnp.inf, loss).astype(log_probs.dtype)
+    if reduction == "mean":
+        loss = jnp.mean(loss / jnp.maximum(target_lengths, 1).astype(loss.dtype))
+    elif reduction == "sum":
+        loss = jnp.sum(loss)
+    return loss if batched or loss.ndim == 0 else loss[0]
+
+
+def ctc_loss(
+    log_probs: Array,
+    targets: Array,
+    input_lengths: Any,
+    target_lengths: Any,
+    blank: int = 0,
+    reduction: str = "mean",
+    zero_infinity: bool = False,
+) -> Array:
+    """-log p(targets | log_probs), summed over all alignments of the target with the input.
+
+    log_probs is (T, N, C) or (T, C) and holds log-probabilities; targets is (N, S), or the targets
+    of all samples one after the other; the lengths are (N,), as Tensors or tuples. "mean" divides
+    each loss by its target's length first. An impossible target has an infinite loss, or with
+    `zero_infinity` loss 0 and gradient 0.
+
+    The gradient is that of the formula; PyTorch's adds what `log_softmax` takes away again, so the
+    two agree for the scores before it. Paper: Connectionist Temporal Classification
+    (https://www.cs.toronto.edu/~graves/icml_2006.pdf).
+    """
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"{reduction} is not a valid value for reduction")
+    lengths = [np.asarray(v, np.int64) if isinstance(v, (tuple, list, int)) else v
+               for v in (input_lengths, target_lengths)]  # fmt: skip
+    longest = targets.shape[-1] if targets.ndim else 0
+    if targets.ndim == 1 and log_probs.ndim == 3:
+        longest = _longest(lengths[1], longest)
+    return _ctc_loss(log_probs, targets, *lengths, blank, reduction, zero_infinity, longest)
+
+
+def _longest(lengths: Any, limit: int) -> int:
+    """The longest target of a concatenation; all of it where the lengths are being traced."""
+    try:
+        return int(host_value(lengths, "ctc_loss").max(initial=0))
+    except (RuntimeError, jax.errors.ConcretizationTypeError):
+        return limit

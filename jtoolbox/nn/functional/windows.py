@@ -1,0 +1,65 @@
+"""Sliding windows: their settings, their counts, and the slices of an array that they see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+__all__ = ["Ints", "expand", "offsets", "pad_axes", "resized", "strided", "window_count"]
+
+Ints = int | Sequence[int]
+
+
+def expand(value: Any, n: int, message: str) -> tuple[int, ...]:
+    """A setting given once or per dimension as `n` integers; RuntimeError with `message` otherwise."""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        values = tuple(value) * n if len(value) == 1 else tuple(value)
+    else:
+        values = (value,) * n
+    if len(values) != n:
+        raise RuntimeError(message.format(n=n, value=list(values)))
+    for v in values:
+        if isinstance(v, bool) or not hasattr(v, "__index__"):
+            raise TypeError(f"expected integers for each of {n} dimensions, got {value!r}")
+    return tuple(int(v) for v in values)
+
+
+def window_count(
+    size: int, kernel: int, stride: int, padding: int, dilation: int = 1, ceil_mode: bool = False
+) -> int:
+    """How many windows fit. With `ceil_mode` the last one may reach past the end, but not start there."""
+    span = size + 2 * padding - dilation * (kernel - 1) - 1
+    count = (span + (stride - 1 if ceil_mode else 0)) // stride + 1
+    if ceil_mode and (count - 1) * stride >= size + padding:
+        count -= 1
+    return count
+
+
+def strided(x: Any, axis: int, start: int, count: int, stride: int = 1) -> Any:
+    """`count` elements along one axis, from `start` in steps of `stride`."""
+    return lax.slice_in_dim(x, start, start + (count - 1) * stride + 1, stride, axis)
+
+
+def pad_axes(x: Any, value: Any, axes: Sequence[int], amounts: Sequence[tuple[int, int]]) -> Any:
+    """Pads with `value`, or crops where an amount is negative, the given axes."""
+    if not any(low or high for low, high in amounts):
+        return x
+    config = [(0, 0, 0)] * x.ndim
+    for axis, (low, high) in zip(axes, amounts, strict=True):
+        config[axis] = (low, high, 0)
+    return lax.pad(x, jnp.asarray(value, x.dtype), config)
+
+
+def resized(x: Any, axes: Sequence[int], starts: Sequence[int], counts: Sequence[int]) -> Any:
+    """The part [start, start + count) of the given axes, zeros where it reaches outside of x."""
+    amounts = [(-s, s + n - x.shape[a]) for a, s, n in zip(axes, starts, counts, strict=True)]
+    return pad_axes(x, 0, axes, amounts)
+
+
+def offsets(kernel: Sequence[int]) -> list[tuple[int, ...]]:
+    """All positions inside a window, the last dimension running fastest."""
+    return list(np.ndindex(*kernel))

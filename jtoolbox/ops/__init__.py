@@ -1,0 +1,99 @@
+"""The functions of the torch namespace: pure functions of arrays that the engine records."""
+
+# ruff: noqa: F403
+from jtoolbox.ops import (
+    arithmetic,
+    bitwise,
+    choosing,
+    comparison,
+    complex_numbers,
+    contraction,
+    creation,
+    elementwise,
+    gathering,
+    index_write,
+    indexing,
+    joining,
+    linalg,
+    matrices,
+    norms,
+    products,
+    ranges,
+    rearrange,
+    reduction,
+    sampling,
+    sampling_like,
+    scan,
+    scattering,
+    shape,
+    sorting,
+    special,
+    splitting,
+    statistics,
+    variance,
+    windows,
+)
+from jtoolbox.ops.arithmetic import *
+from jtoolbox.ops.bitwise import *
+from jtoolbox.ops.choosing import *
+from jtoolbox.ops.comparison import *
+from jtoolbox.ops.complex_numbers import *
+from jtoolbox.ops.contraction import *
+from jtoolbox.ops.conversion import clone
+from jtoolbox.ops.creation import *
+from jtoolbox.ops.elementwise import *
+from jtoolbox.ops.gathering import *
+from jtoolbox.ops.index_write import *
+from jtoolbox.ops.indexing import *
+from jtoolbox.ops.joining import *
+from jtoolbox.ops.linalg import *
+from jtoolbox.ops.matrices import *
+from jtoolbox.ops.norms import *
+from jtoolbox.ops.printing import get_printoptions, set_printoptions
+from jtoolbox.ops.products import *
+from jtoolbox.ops.ranges import *
+from jtoolbox.ops.rearrange import *
+from jtoolbox.ops.reduction import *
+from jtoolbox.ops.sampling import *
+from jtoolbox.ops.sampling_like import *
+from jtoolbox.ops.scan import *
+from jtoolbox.ops.scattering import *
+from jtoolbox.ops.shape import *
+from jtoolbox.ops.sorting import *
+from jtoolbox.ops.special import *
+from jtoolbox.ops.splitting import *
+from jtoolbox.ops.statistics import *
+from jtoolbox.ops.variance import *
+from jtoolbox.ops.windows import *
+
+__all__ = ["clone", "get_printoptions", "set_printoptions"]
+__all__ += arithmetic.__all__
+__all__ += bitwise.__all__
+__all__ += choosing.__all__
+__all__ += comparison.__all__
+__all__ += complex_numbers.__all__
+__all__ += contraction.__all__
+__all__ += creation.__all__
+__all__ += elementwise.__all__
+__all__ += gathering.__all__
+__all__ += index_write.__all__
+__all__ += indexing.__all__
+__all__ += joining.__all__
+__all__ += linalg.__all__
+__all__ += matrices.__all__
+__all__ += norms.__all__
+__all__ += products.__all__
+__all__ += ranges.__all__
+__all__ += rearrange.__all__
+__all__ += reduction.__all__
+__all__ += sampling.__all__
+__all__ += sampling_like.__all__
+__all__ += scan.__all__
+__all__ += scattering.__all__
+__all__ += shape.__all__
+__all__ += sorting.__all__
+__all__ += special.__all__
+__all__ += splitting.__all__
+__all__ += statistics.__all__
+__all__ += variance.__all__
+__all__ += windows.__all__

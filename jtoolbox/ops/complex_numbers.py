@@ -1,0 +1,86 @@
+"""Complex numbers: their parts, sizes and angles."""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+from jtoolbox import dtypes
+from jtoolbox.engine import Array, op
+from jtoolbox.ops.elementwise import is_complex, is_integer
+
+__all__ = [
+    *("angle", "complex", "conj", "conj_physical", "imag", "polar", "real", "resolve_conj"),
+    *("resolve_neg",),
+]
+
+
+@op(saves="none")
+def real(input: Array) -> Array:
+    """The real part; a real tensor is returned as it is."""
+    return jnp.real(input)
+
+
+@op(saves="none")
+def imag(input: Array) -> Array:
+    """The imaginary part. Raises RuntimeError for real tensors."""
+    if not is_complex(input):
+        raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
+    return jnp.imag(input)
+
+
+@op(saves="none")
+def conj(input: Array) -> Array:
+    """The complex conjugate; a real tensor is returned as it is."""
+    return jnp.conj(input) if is_complex(input) else input
+
+
+@op(promote=("input",), promote_float=True)
+def angle(input: Array) -> Array:
+    """The angle of a complex number, in radians; 0 or pi for real ones."""
+    if is_complex(input):
+        return jnp.angle(input)
+    x = jax.lax.stop_gradient(input)
+    return jnp.where(jnp.isnan(x), x, jnp.where(x < 0, jnp.asarray(math.pi, x.dtype), 0))
+
+
+def resolve_conj(input: Array) -> Array:
+    """The tensor itself: conjugation is never pending."""
+    return input
+
+
+def resolve_neg(input: Array) -> Array:
+    """The tensor itself: negation is never pending."""
+    return input
+
+
+@op(saves="none")
+def complex(real: Array, imag: Array) -> Array:
+    """real + i * imag. Raises RuntimeError unless both are floats of one type."""
+    if is_integer(real) or is_integer(imag):
+        raise RuntimeError(
+            "Expected both inputs to be Half, Float or Double tensors but got "
+            f"{dtypes.from_numpy(real.dtype)} and {dtypes.from_numpy(imag.dtype)}"
+        )
+    _same_dtype(real, imag)
+    return jax.lax.complex(*jnp.broadcast_arrays(real, imag))
+
+
+@op(saves="both")
+def polar(abs: Array, angle: Array) -> Array:
+    """abs * (cos(angle) + i * sin(angle))."""
+    _same_dtype(abs, angle)
+    return jax.lax.complex(abs * jnp.cos(angle), abs * jnp.sin(angle))
+
+
+def _same_dtype(a: Array, b: Array) -> None:
+    if a.dtype != b.dtype:
+        raise RuntimeError(
+            f"Expected object of scalar type {dtypes.from_numpy(a.dtype)} but got scalar type "
+            f"{dtypes.from_numpy(b.dtype)} for second argument"
+        )
+
+
+conj_physical = conj

@@ -1,0 +1,119 @@
+"""Special functions: erf, gamma and Bessel functions, sums of exponentials, angles."""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+
+from jtoolbox.engine import Array, op
+
+__all__ = [
+    *("arctan2", "atan2", "digamma", "erf", "erfc", "erfinv", "hypot", "i0", "lgamma"),
+    *("logaddexp", "logaddexp2", "mvlgamma", "polygamma", "xlogy"),
+]
+
+
+_to_float = functools.partial(op, promote=("input",), promote_float=True)
+_both_to_float = functools.partial(op, promote=("input", "other"), promote_float=True)
+
+
+@_to_float()
+def erf(input: Array) -> Array:
+    """2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x."""
+    return jax.lax.erf(input)
+
+
+@_to_float()
+def erfc(input: Array) -> Array:
+    """1 - erf(x), accurate for large x."""
+    return jax.lax.erfc(input)
+
+
+@_to_float(saves="both")
+def erfinv(input: Array) -> Array:
+    """The inverse of erf: infinite at -1 and 1, NaN beyond."""
+    return jax.lax.erf_inv(input)
+
+
+@_to_float()
+def lgamma(input: Array) -> Array:
+    """log |gamma(x)|."""
+    return jax.lax.lgamma(input)
+
+
+@_to_float()
+def digamma(input: Array) -> Array:
+    """The derivative of lgamma; -inf at 0, NaN at negative integers."""
+    pole = jnp.copysign(jnp.asarray(jnp.inf, input.dtype), -input)
+    return jnp.where(input == 0, pole, jax.lax.digamma(input))
+
+
+@_to_float()
+def _polygamma(input: Array, n: int) -> Array:
+    return jax.scipy.special.polygamma(n, input)
+
+
+def polygamma(n: int, input: Array) -> Array:
+    """The n-th derivative of digamma."""
+    if n < 0:
+        raise RuntimeError(f"polygamma(n, x) does not support negative n, but got n={n}")
+    return _polygamma(input, n) if n else digamma(input)
+
+
+@_to_float()
+def mvlgamma(input: Array, p: int) -> Array:
+    """The logarithm of the gamma function of p dimensions."""
+    if p < 1:
+        raise RuntimeError(f"p has to be greater than or equal to 1, but got p={p}")
+    halves = jnp.arange(p, dtype=input.dtype) / 2
+    terms = jax.lax.lgamma(input[..., None] - halves)
+    return jnp.sum(terms, -1) + p * (p - 1) / 4 * math.log(math.pi)
+
+
+@_to_float()
+def i0(input: Array) -> Array:
+    """The modified Bessel function of the first kind, of order 0."""
+    return jax.scipy.special.i0(input)
+
+
+# Of two numbers
+
+
+@_both_to_float()
+def xlogy(input: Array, other: Array) -> Array:
+    """input * log(other), and 0 where input is 0 unless other is NaN."""
+    undefined = (input == 0) & ((other <= 0) | (other == jnp.inf))
+    return input * jnp.log(jnp.where(undefined, 1, other))
+
+
+@_both_to_float(saves="both")
+def logaddexp(input: Array, other: Array) -> Array:
+    """log(exp(input) + exp(other)), without overflow."""
+    return jnp.logaddexp(input, other)
+
+
+@_both_to_float(saves="both")
+def logaddexp2(input: Array, other: Array) -> Array:
+    """log2(2^input + 2^other), without overflow."""
+    return jnp.logaddexp2(input, other)
+
+
+@_both_to_float()
+def atan2(input: Array, other: Array) -> Array:
+    """The angle of the point (other, input), in radians."""
+    return jnp.arctan2(input, other)
+
+
+@_both_to_float(saves="both")
+def hypot(input: Array, other: Array) -> Array:
+    """sqrt(input^2 + other^2), without overflow."""
+    x, y = jnp.broadcast_arrays(input, other)
+    scale = jax.lax.stop_gradient(jnp.maximum(jnp.abs(x), jnp.abs(y)))
+    scale = jnp.where((scale == 0) | jnp.isinf(scale), 1, scale)
+    return jnp.sqrt((x / scale) ** 2 + (y / scale) ** 2) * scale
+
+
+arctan2 = atan2

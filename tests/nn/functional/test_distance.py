@@ -1,0 +1,66 @@
+"""Distances against PyTorch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch.nn.functional as TF
+
+import jtoolbox.nn.functional as F
+from tests.reference import compare, same_error
+
+RNG = np.random.default_rng(0)
+
+
+def normal(*shape):
+    return RNG.standard_normal(shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("dim", [0, 1, -1])
+def test_cosine_similarity_along_a_dimension(dim):
+    compare(F.cosine_similarity, TF.cosine_similarity, normal(3, 4, 5), normal(3, 4, 5), dim=dim)
+
+
+def test_cosine_similarity_broadcasts_and_promotes():
+    compare(F.cosine_similarity, TF.cosine_similarity, normal(3, 1, 5), normal(4, 5), dim=2)
+    compare(F.cosine_similarity, TF.cosine_similarity, normal(3, 5), normal(3, 5).astype(float),
+            rtol=1e-6, atol=1e-7)  # fmt: skip
+
+
+def test_cosine_similarity_of_short_vectors_divides_by_eps():
+    x = normal(3, 4) * 1e-3
+    compare(F.cosine_similarity, TF.cosine_similarity, x, normal(3, 4), eps=0.1)
+    compare(F.cosine_similarity, TF.cosine_similarity, x * 0, normal(3, 4))
+
+
+def test_cosine_similarity_errors():
+    same_error(F.cosine_similarity, TF.cosine_similarity, normal(3, 4), normal(3, 4), dim=3,
+               match="Dimension out of range")  # fmt: skip
+    same_error(F.cosine_similarity, TF.cosine_similarity, normal(3, 4), normal(3, 3),
+               match=r"size of tensor a \(4\) must match the size of tensor b \(3\)")  # fmt: skip
+    same_error(F.cosine_similarity, TF.cosine_similarity, np.ones((3, 4), int),
+               np.ones((3, 4), int), match="Long")  # fmt: skip
+
+
+@pytest.mark.parametrize("p", [0.5, 1, 2, 3.0, float("inf"), float("-inf"), 0])
+@pytest.mark.parametrize("keepdim", [False, True])
+def test_pairwise_distance_in_every_norm(p, keepdim):
+    a, b = normal(3, 4), normal(3, 4)
+    compare(F.pairwise_distance, TF.pairwise_distance, a, b, p=p, keepdim=keepdim,
+            rtol=1e-4, atol=1e-5)  # fmt: skip
+
+
+def test_pairwise_distance_of_vectors_and_of_different_batches():
+    compare(F.pairwise_distance, TF.pairwise_distance, normal(4), normal(4))
+    compare(F.pairwise_distance, TF.pairwise_distance, normal(3, 4), normal(1, 4))
+
+
+def test_pairwise_distance_of_equal_points_has_a_finite_gradient():
+    a = normal(3, 4)
+    compare(F.pairwise_distance, TF.pairwise_distance, a, a.copy(), eps=0.0)
+    compare(F.pairwise_distance, TF.pairwise_distance, a, a.copy(), rtol=1e-3)
+
+
+def test_pairwise_distance_refuses_other_features():
+    same_error(F.pairwise_distance, TF.pairwise_distance, normal(3, 4), normal(3, 3),
+               match="must match the size")  # fmt: skip
