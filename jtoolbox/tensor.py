@@ -18,7 +18,7 @@ from jtoolbox.engine.backward import backward
 from jtoolbox.engine.graph import LEAF, OWNED, PINNED, RETAIN, TRACED, Handle, Node, intern_aval
 from jtoolbox.engine.modes import mode, no_grad
 from jtoolbox.engine.realize import flush
-from jtoolbox.engine.record import Array, Hooks, Op, node_of, op, value_of, wrap
+from jtoolbox.engine.record import PICK, Array, Hooks, Op, node_of, op, value_of, wrap
 from jtoolbox.engine.handles import RemovableHandle
 
 
@@ -496,7 +496,7 @@ class GradFunction:
     def name(self) -> str:
         """The name in PyTorch's style, such as AddBackward0."""
         node = self._node
-        while node.call is not None and node.call.name == "Pick" and node.inputs:
+        while node.call is PICK and node.inputs:
             node = node.inputs[0]
         return "Backward" if node.call is None else node.call.name
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jtoolbox.engine.graph import FREED, LEAF, OVERWRITTEN, RETAIN, Aval, Call, Node, intern_aval
 from jtoolbox.engine.modes import mode
 from jtoolbox.engine.realize import Segment, flush
-from jtoolbox.engine.record import make_call, record, wrap
+from jtoolbox.engine.record import PICK, make_call, record, wrap
 from jtoolbox.engine.replay import Gradient
 
 FREED_GRAPH = (
@@ -59,9 +59,15 @@ class Walk:
             else:
                 if node.flags & FREED and node.call.saves != "none":
                     raise RuntimeError(FREED_GRAPH)
-                check_overwritten(node)
+                if node.flags & OVERWRITTEN:
+                    check_overwritten(node)
                 self.inner.append(node)
-                stack.extend(i for i in reversed(node.inputs) if i.__class__ is Node)
+                for i in reversed(node.inputs):
+                    if i.__class__ is Node:
+                        if i.flags & OVERWRITTEN:
+                            check_overwritten(node)
+                        if i.requires_grad:
+                            stack.append(i)
 
 
 def check_overwritten(node: Node) -> None:
@@ -255,12 +261,18 @@ def revive(roots: list[Node]) -> tuple[list[Node], dict[Node, Node]]:
         return roots, {}
     copies: dict[Node, Node] = {}
     for node in order:
+        if node.call is PICK or node in copies:
+            continue
         inputs = tuple(copies.get(i, i) if i.__class__ is Node else i for i in node.inputs)
         if node in waiting and inputs == node.inputs:
             continue
-        copy = Node(node.aval, None, node.call, inputs, node.requires_grad)
-        mode.pending.append(copy)
-        copies[node] = copy
+        result = record(node.call, inputs, node.requires_grad)  # type: ignore[arg-type]
+        if node.outs is None:
+            result.requires_grad = node.requires_grad
+            copies[node] = result
+        else:
+            copies[node] = result[0].inputs[0]
+            copies.update(zip(node.outs, result, strict=True))
     return [copies.get(r, r) for r in roots], copies
 
 

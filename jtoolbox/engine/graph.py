@@ -100,10 +100,13 @@ class Node:
     `inputs` holds nodes and Python numbers. `owner` is a weak reference to the handle whose value
     or gradient this is; a node without a living owner is nobody's result. `segment` is the
     executed program (and the output number in it) through whose pullback gradients flow on.
+
+    A call with several results is a node without a value of its own; `outs` are the nodes of its
+    results, whose only input it is. Only the call itself is in `mode.pending`.
     """
 
     __slots__ = ("aval", "value", "call", "inputs", "requires_grad", "flags", "owner", "mark",
-                 "index", "segment", "hooks")  # fmt: skip
+                 "index", "segment", "hooks", "outs")  # fmt: skip
 
     def __init__(
         self,
@@ -124,6 +127,7 @@ class Node:
         self.mark = 0
         self.segment: Any = None
         self.hooks: Any = None
+        self.outs: list[Node] | None = None
 
     @property
     def live(self) -> bool:

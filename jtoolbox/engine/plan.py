@@ -56,20 +56,28 @@ def gather(batch: Sequence[Node], rest: Sequence[Node]) -> Gathered | None:
     global _stamp
     _stamp += 1
     stamp = _stamp
-    live: set[Node] = set()
     for node in rest:
-        live.update(i for i in node.inputs if i.__class__ is Node and i.value is None)
-    outputs = []
-    for node in reversed(batch):
-        owner = None if node.owner is None else node.owner()
-        if (owner is not None and (owner._node is node or owner._grad is node)) or node in live:
-            if node.aval.__class__ is Aval:
-                outputs.append(node)
-            node.mark = stamp
-        elif node.mark != stamp:
-            continue
         for i in node.inputs:
             if i.__class__ is Node and i.value is None:
+                i.mark = -stamp
+    outputs: list[Node] = []
+    for node in reversed(batch):
+        if node.outs is not None:
+            if not _mark_outs(node, stamp, outputs):
+                continue
+        else:
+            owner = node.owner
+            if owner is not None:
+                owner = owner()
+            if node.mark == -stamp or (
+                owner is not None and (owner._node is node or owner._grad is node)
+            ):
+                outputs.append(node)
+            elif node.mark != stamp:
+                continue
+        node.mark = stamp
+        for i in node.inputs:
+            if i.__class__ is Node and i.value is None and i.mark != -stamp:
                 i.mark = stamp
     if not outputs:
         return None
@@ -77,11 +85,30 @@ def gather(batch: Sequence[Node], rest: Sequence[Node]) -> Gathered | None:
     return _number(batch, stamp, outputs)
 
 
+def _mark_outs(parent: Node, stamp: int, outputs: list[Node]) -> bool:
+    """Whether any result of a call with several is needed; collects those that are outputs."""
+    needed = False
+    for node in reversed(parent.outs):  # type: ignore[arg-type]
+        owner = node.owner
+        if owner is not None:
+            owner = owner()
+        if node.mark == -stamp or (
+            owner is not None and (owner._node is node or owner._grad is node)
+        ):
+            outputs.append(node)
+            node.mark = stamp
+            needed = True
+        elif node.mark == stamp:
+            needed = True
+    return needed
+
+
 def _number(batch: Sequence[Node], stamp: int, outputs: list[Node]) -> Gathered:
     """Numbers the needed steps and their leaves, and writes the program's key."""
     code: list[Any] = []
     steps: list[Node] = []
     leaves: list[Any] = []
+    number = 0
     for node in batch:
         if node.mark != stamp:
             continue
@@ -101,7 +128,12 @@ def _number(batch: Sequence[Node], stamp: int, outputs: list[Node]) -> Gathered:
                     leaves.append(i)
                     i.index = -len(leaves)
                 code.append(i.index)
-        node.index = len(steps)
+        node.index = number
+        number += 1
+        if node.outs is not None:
+            for out in node.outs:
+                out.index = number
+                number += 1
         steps.append(node)
     roots = [n for n in outputs if n.requires_grad and not n.flags & (FREED | LEAF)]
     wrt = _boundary(roots, steps) if roots else []
@@ -163,6 +195,10 @@ def _replaced(leaves: list[Any], stamp: int) -> list[int]:
     return slots
 
 
+def _pick(i: int, aval: Any) -> Call:
+    return Call("Pick", lambda results: results[i], aval)
+
+
 def make_plan(gathered: Gathered) -> Plan:
     """The immutable form of what was gathered."""
     steps = []
@@ -171,4 +207,7 @@ def make_plan(gathered: Gathered) -> Plan:
         next(numbers)
         inputs = tuple([next(numbers) for _ in node.inputs])
         steps.append(Step(node.call, inputs, node.requires_grad))
+        source = len(steps) - 1
+        for i, out in enumerate(node.outs or ()):
+            steps.append(Step(_pick(i, out.aval), (source,), out.requires_grad))
     return Plan(tuple(steps), len(gathered.leaves), *gathered.key[1:])

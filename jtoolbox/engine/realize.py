@@ -49,14 +49,22 @@ class Segment:
 
     def free(self) -> None:
         """Lets go of everything a backward pass would need."""
-        for node in self.steps:
-            node.inputs = ()
+        release(self.steps)
         self.leaves, self.steps, self.wrt = [], [], []
         _segments.discard(self)
 
     @property
     def freed(self) -> bool:
         return self not in _segments
+
+
+def release(steps: list[Node]) -> None:
+    """Lets executed nodes forget what they were computed from."""
+    for node in steps:
+        node.inputs = ()
+        if node.outs is not None:
+            for out in node.outs:
+                out.inputs = ()
 
 
 def flush(upto: Node | None = None) -> None:
@@ -70,9 +78,7 @@ def flush(upto: Node | None = None) -> None:
         batch, rest = pending, []
         mode.backward = None
     else:
-        end = pending.index(upto) + 1
-        while end < len(pending) and pending[end].call.name == "Pick":
-            end += 1
+        end = pending.index(upto if upto in pending else upto.inputs[0]) + 1
         batch, rest = pending[:end], pending[end:]
         if mode.backward in batch:
             mode.backward = None
@@ -113,8 +119,7 @@ def run(gathered: Gathered) -> None:
     if pull is not None:
         Segment(program, gathered, pull)
     else:
-        for node in gathered.steps:
-            node.inputs = ()
+        release(gathered.steps)
 
 
 def _own(gathered: Gathered, values: list[Any]) -> None:

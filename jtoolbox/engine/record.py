@@ -101,6 +101,10 @@ def _aval_of(struct: Any, device: Any) -> Aval:
     return intern_aval(tuple(struct.shape), np.dtype(struct.dtype), device)
 
 
+def _no_function(*_: Any) -> Any:
+    raise RuntimeError("the result of a call with several is picked by the plan, not called")
+
+
 def make_call(
     name: str,
     function: Callable[..., Any],
@@ -122,16 +126,7 @@ def make_call(
     return Call(name, function, out, structure=structure, avals=tuple(avals), **settings)
 
 
-_picks: dict[tuple[int, bool], Call] = {}
-
-
-def _pick_call(index: int, saves: bool) -> Call:
-    call = _picks.get((index, saves))
-    if call is None:
-        call = _picks[index, saves] = Call(
-            "Pick", lambda results: results[index], intern_aval((), np.dtype(np.bool_)), saves="none"
-        )
-    return call
+PICK = Call("Pick", _no_function, intern_aval((), np.dtype(np.bool_)))
 
 
 def record(call: Call, inputs: tuple, requires_grad: bool) -> Any:
@@ -145,13 +140,11 @@ def record(call: Call, inputs: tuple, requires_grad: bool) -> Any:
         node = Node(out, None, call, inputs, requires_grad and out.inexact and call.differentiable)
         pending.append(node)
         return node
-    parent = Node(out, None, call, inputs, requires_grad and call.differentiable)
+    grad = requires_grad and call.differentiable
+    parent = Node(out, None, call, inputs, grad)
     pending.append(parent)
-    nodes = []
-    for i, aval in enumerate(out):
-        node = Node(aval, None, _pick_call(i, False), (parent,), parent.requires_grad and aval.inexact)
-        pending.append(node)
-        nodes.append(node)
+    source = (parent,)
+    parent.outs = nodes = [Node(a, None, PICK, source, grad and a.inexact) for a in out]
     return nodes
 
 
@@ -540,6 +533,16 @@ def op(function: Any = None, **settings: Any) -> Any:
     tails = o.tails()
     scalars = frozenset(SCALARS)
 
+    def synced(handle: Any) -> Node:
+        return Hooks.synced(handle)
+
+    def checked(args: Sequence[Any], inputs: list[Any]) -> None:
+        given = list(args)
+        for i, node in zip(operands, inputs, strict=True):
+            if node.__class__ is Node:
+                given[i] = _checkable(node)
+        check(*given)
+
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         if kwargs:
@@ -551,16 +554,18 @@ def op(function: Any = None, **settings: Any) -> Any:
             return _call_general(o, list(args))
         inputs = []
         key: list[Any] = [None]
-        tensors = grad = pending = False
+        tensors = grad = pending = traced = False
         for i in operands:
             value = args[i]
             if isinstance(value, Handle):
                 tensors = True
-                node = value._node if value._view is None else Hooks.synced(value)
+                node = value._node if value._view is None else synced(value)
                 if node.requires_grad:
                     grad = True
                 if node.value is None:
                     pending = True
+                elif node.flags & 32:  # TRACED
+                    traced = True
                 inputs.append(node)
                 key.append(node.aval)
             elif value is None:
@@ -573,6 +578,7 @@ def op(function: Any = None, **settings: Any) -> Any:
                 node = as_node(value)
                 inputs.append(node)
                 key.append(node.aval if node.__class__ is Node else node.__class__)
+                traced = traced or (node.__class__ is Node and node.flags & 32)
         if not tensors:
             return o.pure(list(args))
         if statics:
@@ -589,18 +595,16 @@ def op(function: Any = None, **settings: Any) -> Any:
             key[0] = ()
             known = calls.get(tuple(key))
         if check is not None:
-            check(*[_checkable(a) for a in args])
+            checked(args, inputs)
+        state = mode.__dict__
         if grad:
-            grad = mode.grad
-        if known is None or not (grad or pending) or known.out.__class__ is not Aval:
+            grad = state["grad"]
+        if known is None or traced or not (grad or pending) or known.out.__class__ is not Aval:
             return o.apply(list(args), inputs, tuple(key), grad, pending)
-        for node in inputs:
-            if node.__class__ is Node and node.flags & TRACED:
-                return o.apply(list(args), inputs, tuple(key), grad, pending)
-        if mode.functional is not None:
+        if state["functional"] is not None:
             return o.apply(list(args), inputs, tuple(key), grad, pending)
         out = known.out
-        batch = mode.pending
+        batch = state["pending"]
         node = Node(out, None, known, tuple(inputs), grad and differentiable and out.inexact)
         batch.append(node)
         if len(batch) > PENDING_LIMIT and mode.capture is None:

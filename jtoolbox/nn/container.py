@@ -15,7 +15,7 @@ from collections.abc import (
     ValuesView,
 )
 from itertools import chain
-from typing import Any, Self, overload
+from typing import Any, Self
 
 from jtoolbox.nn.module import Module
 from jtoolbox.nn.parameter import Parameter
@@ -118,16 +118,10 @@ class Sequential(_Numbered):
     It is indexed, sliced and changed like a list.
     """
 
-    @overload
-    def __init__(self, *args: Module) -> None: ...
-
-    @overload
-    def __init__(self, arg: OrderedDict[str, Module]) -> None: ...
-
     def __init__(self, *args: Any):
         super().__init__()
         if len(args) == 1 and isinstance(args[0], OrderedDict):
-            named = args[0].items()
+            named: Iterable[tuple[str, Any]] = args[0].items()
         else:
             named = ((str(i), module) for i, module in enumerate(args))
         for name, module in named:

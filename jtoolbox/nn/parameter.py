@@ -29,7 +29,7 @@ class Parameter(Tensor):
         super().__init__(_empty() if data is None else data)
         self.requires_grad = requires_grad
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         twin = super().__deepcopy__(memo)
         twin.grad = None
         return twin

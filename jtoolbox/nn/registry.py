@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from jtoolbox.tensor import Tensor
 
-Key = TypeVar("Key")
-Value = TypeVar("Value")
 
-
-class Registry(dict[Key, Value]):
+class Registry(dict[str, Any]):
     """A dict of a module's parameters, buffers or submodules, mirrored as its attributes."""
 
     __slots__ = ("_owner",)
@@ -22,27 +19,27 @@ class Registry(dict[Key, Value]):
         self._owner = weakref.ref(owner)
         self.update(entries)
 
-    def __setitem__(self, name: Key, value: Value) -> None:
+    def __setitem__(self, name: str, value: Any) -> None:
         super().__setitem__(name, value)
         owner = self._owner()
         # What the class defines (a method, a property) keeps precedence, as in PyTorch.
-        if owner is not None and not hasattr(type(owner), name):  # type: ignore[arg-type]
+        if owner is not None and not hasattr(type(owner), name):
             owner.__dict__[name] = value
 
-    def __delitem__(self, name: Key) -> None:
+    def __delitem__(self, name: str) -> None:
         super().__delitem__(name)
         owner = self._owner()
         if owner is not None:
             owner.__dict__.pop(name, None)
 
-    def pop(self, name: Key, *default: Any) -> Any:
+    def pop(self, name: str, *default: Any) -> Any:
         if name not in self:
             return super().pop(name, *default)
         value = self[name]
         del self[name]
         return value
 
-    def popitem(self) -> tuple[Key, Value]:
+    def popitem(self) -> tuple[str, Any]:
         name = next(reversed(self), None)
         if name is None:
             raise KeyError("popitem(): dictionary is empty")
@@ -56,7 +53,7 @@ class Registry(dict[Key, Value]):
         for name, value in dict(*entries, **more).items():
             self[name] = value
 
-    def setdefault(self, name: Key, default: Any = None) -> Any:
+    def setdefault(self, name: str, default: Any = None) -> Any:
         if name not in self:
             self[name] = default
         return self[name]
@@ -65,7 +62,7 @@ class Registry(dict[Key, Value]):
         self.update(entries)
         return self
 
-    def __copy__(self) -> dict[Key, Value]:
+    def __copy__(self) -> dict[str, Any]:
         return dict(self)
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -16,7 +16,7 @@ from jtoolbox.nn.hooks import RemovableHandle, WrappedHook, register
 from jtoolbox.nn.parameter import Parameter
 from jtoolbox.tensor import Size, Tensor, from_host
 
-__all__ = ["IncompatibleKeys"]
+__all__ = ["StateDict"]
 
 EXTRA_STATE = "_extra_state"
 
@@ -52,7 +52,7 @@ class _Keys(NamedTuple):
     unexpected_keys: list[str]
 
 
-class IncompatibleKeys(_Keys):
+class _IncompatibleKeys(_Keys):
     """What `load_state_dict` returns: the keys that it missed and those it had no place for."""
 
     __slots__ = ()
@@ -153,7 +153,7 @@ class StateDict:
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
-    ) -> IncompatibleKeys:
+    ) -> _IncompatibleKeys:
         """Copies the values of a state dict into the parameters and buffers of the same names.
 
         Values may be Tensors or arrays of NumPy, JAX or PyTorch. With `assign`, the given tensors
@@ -299,7 +299,7 @@ class _Loading:
     def __init__(self, metadata: Mapping[str, Any], assign: bool):
         self.metadata = metadata
         self.assign = assign
-        self.keys = IncompatibleKeys([], [])
+        self.keys = _IncompatibleKeys([], [])
         self.errors: list[str] = []
 
     def load(self, module: Any, state_dict: Any, prefix: str) -> None:
@@ -336,8 +336,8 @@ def _host_copy(value: Any) -> np.ndarray:
         return np.array(value)
     value = value.detach().cpu()
     if str(value.dtype) == "torch.bfloat16":  # NumPy has no such type: PyTorch cannot convert
-        return np.array(value.float()).astype(dtypes.bfloat16.dtype)
-    return np.array(value)
+        return value.float().numpy().astype(dtypes.bfloat16.dtype)
+    return np.array(value.numpy())
 
 
 def _copy(current: Tensor, given: Any) -> None:

@@ -217,7 +217,7 @@ def logit(input: Array, eps: Array | None = None) -> Array:
         high = 1 - low
         x = jnp.where(x < low, low, x)
         x = jnp.where(x > high, high, x)
-    return jnp.log(x / (1 - x))
+    return jnp.log(x) - jnp.log1p(-x)
 
 
 # Sign and rounding
@@ -246,10 +246,32 @@ def positive(input: Array) -> Array:
     return input
 
 
+def signs(x: Array) -> Array:
+    """-1, 0 or 1; 0 for NaN, as in PyTorch. Bools stay as they are."""
+    if x.dtype == bool:
+        return x
+    return jnp.sign(x) if is_integer(x) else jnp.where(jnp.isnan(x), 0, jnp.sign(x))
+
+
+@jax.custom_jvp
+def magnitude(x: Array) -> Array:
+    """|x| with gradient 0 at 0, where that of `jnp.abs` is 1."""
+    return jnp.abs(x)
+
+
+@magnitude.defjvp
+def _magnitude_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    (x,), (t,) = primals, tangents
+    size = magnitude(x)
+    if not is_complex(x):
+        return size, jnp.sign(x) * t
+    return size, jnp.real(jnp.conj(jnp.where(size == 0, 0, x / jnp.where(size == 0, 1, size))) * t)
+
+
 @op
 def abs(input: Array) -> Array:
     """The absolute value; its gradient at 0 is 0."""
-    return jnp.abs(input)
+    return magnitude(input)
 
 
 @op(saves="none")
@@ -257,14 +279,14 @@ def sign(input: Array) -> Array:
     """-1, 0 or 1. Raises RuntimeError for complex numbers, which have `sgn`."""
     if is_complex(input):
         raise RuntimeError("Unlike NumPy, torch.sign doesn't support complex numbers: use sgn")
-    return input if input.dtype == bool else jnp.sign(input)
+    return signs(input)
 
 
 @op(saves="both")
 def sgn(input: Array) -> Array:
     """x / |x|, and 0 at 0."""
-    if input.dtype == bool or not is_complex(input):
-        return input if input.dtype == bool else jnp.sign(input)
+    if not is_complex(input):
+        return signs(input)
     size = jnp.abs(jnp.where(input == 0, 1, input))
     return jnp.where(input == 0, 0, input / size)
 

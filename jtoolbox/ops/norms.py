@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jtoolbox import dtypes
 from jtoolbox.engine import Array, op
 from jtoolbox.ops.dims import canonical_dim, canonical_dims, kept
-from jtoolbox.ops.elementwise import is_complex, is_integer
+from jtoolbox.ops.elementwise import is_complex, is_integer, magnitude
 from jtoolbox.ops.matrices import at_least_matrix
 from jtoolbox.ops.reduction import Dims
 
@@ -35,7 +35,7 @@ def vector_norm_of(x: Array, p: float, dims: tuple[int, ...], keepdim: bool) -> 
     if p == 2:
         squares = jnp.real(x * jnp.conj(x)) if is_complex(x) else x * x
         return safe_sqrt(jnp.sum(squares, dims, keepdims=keepdim))
-    size = jnp.abs(x)
+    size = magnitude(x)
     if p == 0:
         return jnp.sum((size != 0).astype(size.dtype), dims, keepdims=keepdim)
     if p == 1:
@@ -115,7 +115,7 @@ def _sum_norm(x: Array, ord: float, dims: tuple[int, int], keepdim: bool) -> Arr
     """The largest (or smallest) sum of |x| over columns (1) or rows (inf)."""
     rows, columns = dims
     inner, outer = (rows, columns) if abs(ord) == 1 else (columns, rows)
-    sums = jnp.sum(jnp.abs(x), inner, keepdims=True)
+    sums = jnp.sum(magnitude(x), inner, keepdims=True)
     extreme = (jnp.max if ord > 0 else jnp.min)(sums, outer, keepdims=True)
     return extreme if keepdim else jnp.squeeze(extreme, dims)
 

@@ -73,10 +73,18 @@ def mvlgamma(input: Array, p: int) -> Array:
     return jnp.sum(terms, -1) + p * (p - 1) / 4 * math.log(math.pi)
 
 
+@jax.custom_jvp
+def _bessel_i0(x: Array) -> Array:
+    return jax.scipy.special.i0(x)
+
+
+_bessel_i0.defjvps(lambda t, _, x: jax.scipy.special.i1(x) * t)
+
+
 @_to_float()
 def i0(input: Array) -> Array:
     """The modified Bessel function of the first kind, of order 0."""
-    return jax.scipy.special.i0(input)
+    return _bessel_i0(input)
 
 
 # Of two numbers

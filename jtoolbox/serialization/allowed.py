@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jtoolbox import dtypes
-from jtoolbox.serialization.machine import Internal, check_key, refuse
+from jtoolbox.serialization.machine import Internal, check_key, describe, refuse
 from jtoolbox.serialization.safe_globals import is_marked_safe
 from jtoolbox.serialization.storages import Storage
 from jtoolbox.serialization.tensors import Size, Tensor, device, make_parameter
@@ -197,9 +197,9 @@ def _from_type(function: Any, kind: Any, arguments: Any, state: Any) -> Any:
     """A tensor with Python attributes. These are left out: jtoolbox sets none from a file."""
     build = function.build if isinstance(function, Constructor) else None
     if build not in _TENSOR_BUILDERS or kind not in (_TENSOR, _PARAMETER):
-        raise refuse(f"a subclass of Tensor, {kind}, is rebuilt by {function}")
+        raise refuse(f"{describe(kind)}, a subclass of Tensor, is rebuilt by {describe(function)}")
     _warn_of_attributes(state)
-    return build(*_sequence(arguments))
+    return build(*_sequence(arguments)) if build else None
 
 
 def _warn_of_attributes(state: Any) -> None:

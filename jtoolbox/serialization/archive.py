@@ -11,6 +11,8 @@ import struct
 import sys
 import zipfile
 import zlib
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import IO, Any
 
 import numpy as np
@@ -58,6 +60,8 @@ class Archive:
         if sum(sizes) > source.size:
             raise self._damaged("its entries overlap")
         self.root = self._find_root()
+        self._executor = ThreadPoolExecutor(1)
+        self._sums: list[tuple[zipfile.ZipInfo, Future[int]]] = []
 
     def _damaged(self, error: str) -> RuntimeError:
         return RuntimeError(_NO_DIRECTORY.format(name=self.source.name, error=error))
@@ -85,9 +89,27 @@ class Archive:
         entry = self.entries[f"{self.root}/{name}"]
         data = self.source.read_array(self._find(entry), entry.file_size)
         # torch.serialization.set_crc32_options(False) leaves the sum at 0.
-        if entry.CRC and zlib.crc32(data) != entry.CRC:
-            raise self._damaged(f"the bytes of {entry.filename} do not agree with their checksum")
+        if entry.CRC:
+            self._sums.append((entry, self._executor.submit(zlib.crc32, data.data)))
         return data
+
+    def check_sums(self) -> None:
+        """RuntimeError unless the bytes of every entry read so far agree with their checksum.
+
+        The sums are formed on a thread of their own while further entries are read.
+        """
+        for entry, found in self._sums:
+            if found.result() != entry.CRC:
+                raise self._damaged(
+                    f"the bytes of {entry.filename} do not agree with their checksum"
+                )
+        self._sums.clear()
+
+    def __enter__(self) -> Archive:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._executor.shutdown(cancel_futures=True)
 
     def _find(self, entry: zipfile.ZipInfo) -> int:
         """Where the bytes of an entry begin."""
@@ -151,23 +173,29 @@ class _Positioned(io.RawIOBase):
 
 def load_archive(source: Source, placement: Placement) -> Any:
     """The object in a file of the zip format."""
-    archive = Archive(source)
-    storages = Storages(
-        lambda key: archive.read(f"data/{key}"),
-        lambda key: archive.size_of(f"data/{key}"),
-        placement,
-        source.size,
-        archive.byteorder(),
-    )
+    with Archive(source) as archive:
+        storages = Storages(
+            lambda key: archive.read(f"data/{key}"),
+            lambda key: archive.size_of(f"data/{key}"),
+            placement,
+            source.size,
+            archive.byteorder(),
+        )
+        pickled = Source(io.BytesIO(archive.read("data.pkl").data), source.name)
+        archive.check_sums()
+        result = Machine(Stream(pickled), find_global, _declarer(storages)).run()
+        archive.check_sums()
+        return result
 
+
+def _declarer(storages: Storages) -> Callable[[tuple[Any, ...]], Any]:
     def persistent_load(identity: tuple[Any, ...]) -> Any:
         if len(identity) != 5 or identity[0] != "storage" or type(identity[1]) is not StorageType:
             raise refuse("a persistent id names something else than a storage")
         kind, key, location, count = identity[1:]
         return storages.declare(key, kind.dtype, location, count)
 
-    pickled = Source(io.BytesIO(memoryview(archive.read("data.pkl"))), source.name)
-    return Machine(Stream(pickled), find_global, persistent_load).run()
+    return persistent_load
 
 
 def save_archive(pickled: bytes, storages: list[Any], file: IO[bytes]) -> None:
@@ -176,7 +204,7 @@ def save_archive(pickled: bytes, storages: list[Any], file: IO[bytes]) -> None:
         _write(archive, "data.pkl", pickled)
         _write(archive, "byteorder", sys.byteorder.encode())
         for key, storage in enumerate(storages):
-            _write(archive, f"data/{key}", memoryview(host_bytes(storage)))
+            _write(archive, f"data/{key}", host_bytes(storage).data)
         _write(archive, "version", b"3\n")
 
 

@@ -47,9 +47,7 @@ def open_atomic(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
             yield file
         return
     _remove_left_overs(folder)
-    temporary = os.path.join(
-        folder, f".jtoolbox-{_HOST}-{os.getpid()}-{secrets.token_hex(8)}.tmp"
-    )
+    temporary = os.path.join(folder, f".jtoolbox-{_HOST}-{os.getpid()}-{secrets.token_hex(8)}.tmp")
     _in_use.add(temporary)
     try:
         with _create(temporary, target) as file:

@@ -135,7 +135,7 @@ class Pickler:
         return [*self._view(item, bool(getattr(x, "requires_grad", False))), Remember(x)]
 
     def _view(self, item: Item, requires_grad: bool) -> list[Any]:
-        """The call that rebuilds a tensor: storage, offset, sizes, strides, requires_grad, hooks."""
+        """The call that rebuilds a tensor from its storage, sizes, strides and flags."""
         x, dtype = item.obj, numpy_dtype(item.obj)
         storage_name = _STORAGE_NAMES.get(dtype, _RAW_STORAGE)
         typed = storage_name is not _RAW_STORAGE

@@ -8,7 +8,7 @@ puts tensors where new tensors are made, so that a checkpoint from any machine l
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from jtoolbox.serialization.tensors import device, find
@@ -41,31 +41,30 @@ class Placement:
 
     def __init__(self, map_location: Any):
         if isinstance(map_location, (str, device)):
-            self._one = device(map_location)
-            find(self._one)
-        elif map_location is None or isinstance(map_location, Mapping) or callable(map_location):
-            self._one = None
+            place = device(map_location)
+            find(place)
+            self._answer: Callable[[str], Any] = lambda location: place
+        elif map_location is None:
+            self._answer = lambda location: None
+        elif isinstance(map_location, Mapping):
+            self._answer = map_location.get
+        elif callable(map_location):
+            self._answer = lambda location: map_location(StorageStub(), location)
         else:
             raise TypeError(_KINDS.format(kind=type(map_location).__name__))
-        self._map_location = map_location
         self._known: dict[str, device | None] = {}
 
     def __call__(self, location: str) -> device | None:
         """The device for a tensor that was at `location`; None for the default one."""
-        if self._one is not None or self._map_location is None:
-            return self._one
         if location not in self._known:
             self._known[location] = self._ask(location)
         return self._known[location]
 
     def _ask(self, location: str) -> device | None:
-        if isinstance(self._map_location, Mapping):
-            answer = self._map_location.get(location)
-        else:
-            try:
-                answer = self._map_location(StorageStub(), location)
-            except Exception as error:
-                raise RuntimeError(f"map_location raised for location {location!r}") from error
+        try:
+            answer = self._answer(location)
+        except Exception as error:
+            raise RuntimeError(f"map_location raised for location {location!r}") from error
         if isinstance(answer, StorageStub):
             return answer.device
         if answer is None or isinstance(answer, device):

@@ -101,7 +101,7 @@ def write_safetensors(header: bytes, tensors: list[Any], file: IO[bytes]) -> Non
     """Writes what `plan_safetensors` planned."""
     file.write(header)
     for tensor in tensors:
-        file.write(memoryview(host_bytes(tensor)))
+        file.write(host_bytes(tensor).data)
 
 
 def load_safetensors(source: Source, placement: Placement) -> dict[str, Tensor]:

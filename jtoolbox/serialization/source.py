@@ -74,7 +74,7 @@ class Source:
         """Exactly `count` bytes in fresh, aligned memory."""
         self._go_to(offset, count)
         array = aligned_empty(count)
-        view, filled = memoryview(array), 0
+        view, filled = array.data, 0
         while filled < count:
             got = self.file.readinto(view[filled:])  # pyright: ignore[reportAttributeAccessIssue]
             if not got:

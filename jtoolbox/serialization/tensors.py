@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jtoolbox import dtypes
@@ -31,9 +32,7 @@ __all__ = [
     "storage_identity",
 ]
 
-KEY_TYPES = frozenset(
-    {str, int, float, bool, type(None), bytes, complex, dtypes.dtype, device}
-)
+KEY_TYPES = frozenset({str, int, float, bool, type(None), bytes, complex, dtypes.dtype, device})
 
 
 def is_stored_as_tensor(x: Any) -> bool:
@@ -43,7 +42,7 @@ def is_stored_as_tensor(x: Any) -> bool:
 
 def numpy_dtype(x: Any) -> np.dtype:
     """The NumPy dtype of a Tensor or an array. TypeError for JAX's typed random keys."""
-    if isinstance(x, jax.Array) and jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
+    if isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
         raise TypeError("a typed random key cannot be saved; save jax.random.key_data(key)")
     return np.dtype(dtypes.as_numpy(x.dtype))
 

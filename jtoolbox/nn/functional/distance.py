@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-import math
-
 import jax
 import jax.numpy as jnp
 
 from jtoolbox.engine import Array, op
 from jtoolbox.nn.functional.checks import clamp_min, is_float, type_name
 from jtoolbox.ops.dims import canonical_dim
+from jtoolbox.ops.norms import vector_norm_of
 
 __all__ = ["cosine_similarity", "pairwise_distance"]
-
-
-def p_norm(x: Array, p: float, axis: int, keepdims: bool = False) -> Array:
-    """(sum |x|^p)^(1/p) along one axis, with gradient 0 (not NaN) where the norm is 0."""
-    size = jnp.abs(x)
-    if p == 0:
-        return jnp.sum((x != 0).astype(x.dtype), axis, keepdims=keepdims)
-    if p == 1:
-        return jnp.sum(size, axis, keepdims=keepdims)
-    if math.isinf(p):
-        reduce = jnp.max if p > 0 else jnp.min
-        return reduce(size, axis, keepdims=keepdims)
-    # The root's slope is infinite at 0 and so is that of |x|^p for p < 1: both get a safe input.
-    power = x * x if p == 2 else jnp.where(x == 0, 0, jnp.where(x == 0, 1, size) ** p)
-    total = jnp.sum(power, axis, keepdims=keepdims)
-    safe = jnp.where(total == 0, 1, total)
-    root = jnp.sqrt(safe) if p == 2 else safe ** (1 / p)
-    return jnp.where(total == 0, jnp.zeros((), x.dtype), root)
 
 
 def _floored(x: Array, low: float) -> Array:
@@ -49,7 +30,7 @@ def cosine_similarity(x1: Array, x2: Array, dim: int = 1, eps: float = 1e-8) -> 
         )
     x1, x2 = jnp.broadcast_arrays(x1, x2)
     axis = canonical_dim(dim, x1.ndim)
-    norms = [_floored(p_norm(x, 2, axis, keepdims=True), eps) for x in (x1, x2)]
+    norms = [_floored(vector_norm_of(x, 2, (axis,), True), eps) for x in (x1, x2)]
     return jnp.sum((x1 / norms[0]) * (x2 / norms[1]), axis)
 
 
@@ -66,4 +47,5 @@ def pairwise_distance(
 
 def distance(x1: Array, x2: Array, p: float, eps: float, keepdims: bool = False) -> Array:
     """The formula of `pairwise_distance`, for losses that build on it."""
-    return p_norm(x1 - x2 + eps, p, -1, keepdims)
+    difference = x1 - x2 + eps
+    return vector_norm_of(difference, p, (difference.ndim - 1,), keepdims)

@@ -22,8 +22,8 @@ from jtoolbox.nn.functional.checks import (
     type_name,
     wide,
 )
-from jtoolbox.nn.functional.distance import p_norm
 from jtoolbox.ops.dims import canonical_dim
+from jtoolbox.ops.norms import vector_norm_of
 
 __all__ = [
     *("batch_norm", "group_norm", "instance_norm", "layer_norm", "local_response_norm"),
@@ -414,7 +414,7 @@ def _normalize(input: Array, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -
     axis = canonical_dim(dim, input.ndim)
     if input.ndim == 0:
         return input / clamp_min(jnp.abs(input), eps)
-    return input / clamp_min(p_norm(input, p, axis, keepdims=True), eps)
+    return input / clamp_min(vector_norm_of(input, p, (axis,), True), eps)
 
 
 def normalize(

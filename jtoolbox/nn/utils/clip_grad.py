@@ -42,11 +42,11 @@ def _listed(tensors: Tensors) -> list[Tensor]:
     return [tensors] if isinstance(tensors, Tensor) else list(tensors)
 
 
-def _grads(parameters: Iterable[Tensor]) -> list[Tensor]:
+def _grads(parameters: Iterable[Tensor]) -> list[Any]:
     return [p.grad for p in parameters if p.grad is not None]
 
 
-def _norm(x: Tensor, order: float) -> Tensor:
+def _norm(x: Any, order: float) -> Any:
     """The vector norm of all elements."""
     x = x.detach().abs()
     if order == math.inf:
@@ -86,7 +86,7 @@ def get_total_norm(
 
 
 def clip_grads_with_norm_(
-    parameters: Tensors, max_norm: float, total_norm: Tensor, foreach: bool | None = None
+    parameters: Tensors, max_norm: float, total_norm: Any, foreach: bool | None = None
 ) -> None:
     """Multiplies all gradients in place by `min(1, max_norm / (total_norm + 1e-6))`."""
     factor = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 from jtoolbox.nn.registry import type_name
 from jtoolbox.ops.joining import cat
@@ -33,7 +34,7 @@ def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
     return cat([param.view(-1) for param in _on_one_device(parameters)])
 
 
-def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
+def vector_to_parameters(vec: Any, parameters: Iterable[Tensor]) -> None:
     """Cuts a vector into the parameters' values, in order.
 
     Raises TypeError for anything but a Tensor, and for parameters on different devices.
@@ -43,5 +44,5 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
     start = 0
     for param in _on_one_device(parameters):
         size = math.prod(param.shape)
-        param.data = vec[start : start + size].view_as(param).data
+        param.data = vec.narrow(0, start, size).view_as(param).data
         start += size

@@ -5,14 +5,15 @@ from __future__ import annotations
 import multiprocessing
 import os
 import warnings
+from multiprocessing.context import BaseContext
 from typing import Any
 
 from jtoolbox.utils.data.sampler import is_count
 
 NO_FORK = (
-    "multiprocessing_context='fork' cannot be used: a forked child of a process that runs JAX hangs "
-    "as soon as it touches JAX. Leave multiprocessing_context out (forkserver is used, and starts "
-    "about as fast), or choose 'forkserver', 'spawn' or 'thread'."
+    "multiprocessing_context='fork' cannot be used: a forked child of a process that runs JAX "
+    "hangs as soon as it touches JAX. Leave multiprocessing_context out (forkserver is used, and "
+    "starts about as fast), or choose 'forkserver', 'spawn' or 'thread'."
 )
 MANY_WORKERS = (
     "This DataLoader will create {workers} workers in total, more than the {cores} cores that this "
@@ -39,8 +40,8 @@ def check_workers(
         raise ValueError(f"timeout option should be non-negative, but got {timeout}")
     if prefetch_factor is not None and num_workers == 0:
         raise ValueError(
-            "prefetch_factor option could only be specified in multiprocessing. Let num_workers > 0 "
-            "to enable multiprocessing, otherwise set prefetch_factor to None."
+            "prefetch_factor option could only be specified in multiprocessing. Let num_workers > "
+            "0 to enable multiprocessing, otherwise set prefetch_factor to None."
         )
     if prefetch_factor is not None and prefetch_factor < 0:
         raise ValueError(f"prefetch_factor option should be non-negative, got {prefetch_factor}")
@@ -92,8 +93,8 @@ def checked_context(context: Any, num_workers: int) -> Any:
     """The multiprocessing context to start workers with, or "thread"."""
     if context is not None and num_workers == 0:
         raise ValueError(
-            "multiprocessing_context can only be used with multi-process loading (num_workers > 0), "
-            f"but got num_workers={num_workers}"
+            "multiprocessing_context can only be used with multi-process loading (num_workers > "
+            f"0), but got num_workers={num_workers}"
         )
     methods = [m for m in multiprocessing.get_all_start_methods() if m != "fork"]
     if context is None:
@@ -107,10 +108,10 @@ def checked_context(context: Any, num_workers: int) -> Any:
             f"multiprocessing_context option should specify a valid start method in "
             f"{[*methods, 'thread']}, but got multiprocessing_context={context!r}"
         )
-    if context != "fork" and not isinstance(context, multiprocessing.context.BaseContext):
+    if context != "fork" and not isinstance(context, BaseContext):
         raise TypeError(
-            "multiprocessing_context option should be a valid context object or a string specifying "
-            f"the start method, but got multiprocessing_context={context!r}"
+            "multiprocessing_context option should be a valid context object or a string "
+            f"specifying the start method, but got multiprocessing_context={context!r}"
         )
     if context == "fork" or context.get_start_method() == "fork":
         raise ValueError(NO_FORK)

@@ -35,11 +35,10 @@ def default_collate(batch: Sequence[Any]) -> Any:
     """Joins samples into a batch, the samples' axis first.
 
     Arrays and tensors (*) are stacked into a tensor (N, *) and keep their dtype. Python floats
-    become a float64 tensor (N,), integers int64, booleans bool. Strings and bytes stay as they are, a
-    list, or a tuple inside sequences.
-    Mappings, named tuples and sequences are joined entry by entry and keep their type, except that
-    a tuple becomes a list. Raises TypeError for anything else, None included, and RuntimeError for
-    samples of unequal shapes.
+    become a float64 tensor (N,), integers int64, booleans bool. Strings and bytes stay as
+    they are: in a list, or inside sequences in a tuple. Mappings, named tuples and sequences are
+    joined entry by entry and keep their type, except that a tuple becomes a list. Raises TypeError
+    for anything else, None included, and RuntimeError for samples of unequal shapes.
 
     >>> default_collate([{"x": np.zeros(3), "y": 1}, {"x": np.ones(3), "y": 2}])["x"].shape
     torch.Size([2, 3])

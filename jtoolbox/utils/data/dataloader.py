@@ -83,7 +83,7 @@ class DataLoader:
         if isinstance(dataset, IterableDataset):
             check_iterable(shuffle, sampler, batch_sampler)
         check_batching(batch_size, shuffle, sampler, batch_sampler, drop_last)
-        self.dataset = dataset
+        self.dataset: Any = dataset
         self.num_workers = num_workers
         self.prefetch_factor = 2 if num_workers and prefetch_factor is None else prefetch_factor
         self.pin_memory = pin_memory
@@ -108,12 +108,11 @@ class DataLoader:
     def _set_sampling(
         self, batch_size: int | None, shuffle: bool | None, sampler: Any, batch_sampler: Any
     ) -> None:
-        streaming = isinstance(self.dataset, IterableDataset)
+        dataset: Any = self.dataset
+        streaming = isinstance(dataset, IterableDataset)
         if sampler is None and not streaming and batch_sampler is None:
-            if shuffle:
-                sampler = RandomSampler(self.dataset, generator=self.generator)
-            else:
-                sampler = SequentialSampler(self.dataset)
+            random = RandomSampler(dataset, generator=self.generator) if shuffle else None
+            sampler = random or SequentialSampler(dataset)
         self.batch_size = None if batch_sampler is not None else batch_size
         if batch_size is not None and batch_sampler is None and not streaming:
             batch_sampler = BatchSampler(sampler, batch_size, self.drop_last)
@@ -220,7 +219,7 @@ class DataLoader:
             pool = pool.close()
         keep = pool is not None and self.persistent_workers
         if pool is None:
-            pool = new_pool(self._context, self.num_workers, self.prefetch_factor)
+            pool = new_pool(self._context, self.num_workers, self.prefetch_factor or 1)
         try:
             drain(pool, self.timeout)
             pool.begin(seed, None if keep else self._recipe())

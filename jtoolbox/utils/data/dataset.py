@@ -1,8 +1,8 @@
 """Datasets: where samples come from, and ways to cut, join and stack them.
 
 A map-style dataset has `__getitem__` and usually `__len__`; an iterable one has `__iter__`. Nothing
-here knows of batches, except that a dataset may offer `__getitems__(indices)`, which fetches a whole
-batch at once and returns a list of samples, or `Columns` when it has arrays to gather from.
+here knows of batches, except that a dataset may offer `__getitems__(indices)`, which fetches a
+whole batch at once and returns a list of samples, or `Columns` if it has arrays to gather from.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ __all__ = [
 
 T_co = TypeVar("T_co", covariant=True)
 
+CHAINED = "ChainDataset only supports IterableDataset: use ConcatDataset"
 BAD_SUM = (
     "Sum of input lengths does not equal the length of the input dataset! The lengths {lengths} "
     "sum to {total}, the dataset has {size} samples; fractions that sum to 1 would fit any size."
@@ -144,7 +145,8 @@ class StackDataset(Dataset[Any]):
     def __getitems__(self, indices: Sequence[int]) -> list:
         if isinstance(self.datasets, dict):
             columns = [fetch_samples(dataset, indices) for dataset in self.datasets.values()]
-            return [dict(zip(self.datasets, row, strict=True)) for row in zip(*columns, strict=True)]
+            rows = zip(*columns, strict=True)
+            return [dict(zip(self.datasets, row, strict=True)) for row in rows]
         columns = [fetch_samples(dataset, indices) for dataset in self.datasets]
         return list(zip(*columns, strict=True))
 
@@ -200,7 +202,7 @@ class ChainDataset(IterableDataset[Any]):
     def _checked(self) -> Iterator[IterableDataset]:
         for dataset in self.datasets:
             if not isinstance(dataset, IterableDataset):
-                raise AssertionError("ChainDataset only supports IterableDataset: use ConcatDataset")
+                raise AssertionError(CHAINED)
             yield dataset
 
 
@@ -252,9 +254,7 @@ def random_split(
     if math.isclose(sum(lengths), 1):
         lengths = _shares(size, lengths)
     if sum(lengths) != size:
-        raise ValueError(
-            BAD_SUM.format(lengths=list(lengths), total=sum(lengths), size=size)
-        )
+        raise ValueError(BAD_SUM.format(lengths=list(lengths), total=sum(lengths), size=size))
     order = numpy_generator(draw(generator)).permutation(size).tolist()
     ends = list(itertools.accumulate(int(n) for n in lengths))
     return [

@@ -114,7 +114,7 @@ class Parallel(Epoch):
 
     def __init__(self, loader: Any, position: Position):
         super().__init__(loader, position)
-        self._pool = loader._take_pool(position.seed)
+        self._pool: Any = loader._take_pool(position.seed)
         self._finishes = loader._recipe().finishes_arrays
         self._asked: collections.deque[int] = collections.deque()
         self._active = collections.deque(range(loader.num_workers))
@@ -184,5 +184,7 @@ class Parallel(Epoch):
             self._loader._give_back(pool)
 
     def __del__(self) -> None:
-        with contextlib.suppress(Exception):
+        try:  # noqa: SIM105 - at the interpreter's exit contextlib may be gone
             self._release()
+        except Exception:
+            pass

@@ -45,15 +45,15 @@ GUARD = (
     "to stand below  if __name__ == '__main__':  (what the worker printed is above)."
 )
 UNPICKLABLE = (
-    "DataLoader cannot send the dataset, collate_fn or worker_init_fn to worker processes: {error}. "
-    "They are sent by pickle: use functions and classes from the top level of a module instead of "
-    "lambdas and local ones, open files and connections in the worker (worker_init_fn, or at the "
+    "DataLoader cannot send the dataset, collate_fn or worker_init_fn to worker processes: "
+    "{error}. They are sent by pickle: use functions and classes from the top level of a module "
+    "instead of lambdas and local ones, open files and connections in the worker (worker_init_fn, or at the "
     "first __getitem__). Or use num_workers=0, or multiprocessing_context='thread'."
 )
 NOTEBOOK = (
     "DataLoader cannot send the dataset, collate_fn or worker_init_fn to worker processes: it is "
-    "defined in a notebook or an interactive session, which the workers cannot import. Move it to a "
-    "module (a .py file beside the notebook), or use num_workers=0, or "
+    "defined in a notebook or an interactive session, which the workers cannot import. Move it to "
+    "a module (a .py file beside the notebook), or use num_workers=0, or "
     "multiprocessing_context='thread'."
 )
 NO_MEMORY = (
@@ -82,7 +82,7 @@ class ProcessPool:
 
     def begin(self, seed: int, recipe: Recipe | None) -> None:
         """Begins an epoch in every worker; None leaves them the recipe that they have."""
-        if recipe is None and self._processes:
+        if recipe is None:
             command: Any = Begin(seed)
         else:
             command = pack_recipe(recipe, self._shared)
@@ -314,7 +314,6 @@ def drain(pool: ProcessPool | ThreadPool, timeout: float) -> None:
     for worker, count in enumerate(pool.pending):
         for _ in range(count):
             pool.receive(worker, timeout)
-
 
 
 def new_pool(context: Any, workers: int, ahead: int) -> ProcessPool | ThreadPool:

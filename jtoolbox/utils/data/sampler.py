@@ -38,7 +38,8 @@ BAD_REPLACEMENT = "replacement should be a boolean value, but got replacement={f
 
 def is_count(value: Any) -> bool:
     """Whether a value is a positive integer, True not counted as one."""
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value > 0
+    integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    return bool(integer and value > 0)
 
 
 class Sampler(Generic[T_co]):
@@ -233,9 +234,7 @@ class BatchSampler(Sampler[list[int]]):
                 f"batch_size should be a positive integer value, but got batch_size={batch_size}"
             )
         if not isinstance(drop_last, bool):
-            raise ValueError(
-                f"drop_last should be a boolean value, but got drop_last={drop_last}"
-            )
+            raise ValueError(f"drop_last should be a boolean value, but got drop_last={drop_last}")
         self.sampler = sampler
         self.batch_size = batch_size
         self.drop_last = drop_last

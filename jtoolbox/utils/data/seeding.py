@@ -40,9 +40,7 @@ def draw(generator: Any) -> int:
     generator = generators.default_generator if generator is None else generator
     if not hasattr(generator, "next_seed"):
         raise TypeError(
-            NO_GENERATOR.format(
-                found=type(generator), way="jtoolbox.Generator().manual_seed(0)"
-            )
+            NO_GENERATOR.format(found=type(generator), way="jtoolbox.Generator().manual_seed(0)")
         )
     seed = generator.next_seed()
     return mix(seed >> 64, seed & _MASK)

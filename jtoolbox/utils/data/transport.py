@@ -121,7 +121,7 @@ class Parcel:
 
 
 def pack(value: Any, file: SharedFile | None, note: Any = None) -> Parcel:
-    """Pickles `value`, its big buffers into `file`; all of it into bytes where that is not possible."""
+    """Pickles `value`, its big buffers into `file`, or all of it into bytes if that cannot be."""
     if file is None:
         return Parcel(_dumps(value), note=note)
     buffers: list[memoryview] = []

@@ -49,7 +49,8 @@ def get_worker_info() -> WorkerInfo | None:
     An iterable dataset uses it to read only its share of the data:
 
     >>> info = get_worker_info()
-    >>> yield from (lines if info is None else itertools.islice(lines, info.id, None, info.num_workers))
+    >>> first, step = (0, 1) if info is None else (info.id, info.num_workers)
+    >>> yield from itertools.islice(lines, first, None, step)
     """
     return getattr(_of_thread, "info", _of_process)
 

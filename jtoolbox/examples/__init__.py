@@ -1,0 +1,1 @@
+"""Training scripts, run by `python -m jtoolbox.examples.<name>`."""

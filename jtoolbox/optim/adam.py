@@ -1,0 +1,133 @@
+"""Adam, and AdamW, which is Adam with its decay placed elsewhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import jax.numpy as jnp
+
+from jtoolbox.optim.optimizer import Array, Optimizer, State, check_number
+from jtoolbox.optim.sgd import check_differentiable
+
+__all__ = ["Adam", "AdamW"]
+
+
+class Adam(Optimizer):
+    """Adam: steps along the mean gradient over the root of its mean square.
+
+    m = b1 m + (1 - b1) g and v = b2 v + (1 - b2) g^2 give
+    p = p - lr m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps). `amsgrad` divides by the largest v so
+    far. `weight_decay` adds weight_decay p to the gradient; with `decoupled_weight_decay` it shrinks
+    p by lr weight_decay instead. `foreach`, `fused` and `capturable` are accepted: every update is
+    one program. Kingma and Ba, "Adam", https://arxiv.org/abs/1412.6980; Reddi et al., "On the
+    Convergence of Adam and Beyond", https://openreview.net/forum?id=ryQu7f-RZ.
+    """
+
+    counts_steps = True
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        amsgrad: bool = False,
+        *,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+        decoupled_weight_decay: bool = False,
+    ):
+        defaults = {
+            "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad,
+            "maximize": maximize, "foreach": foreach, "capturable": capturable,
+            "differentiable": differentiable, "fused": fused,
+            "decoupled_weight_decay": decoupled_weight_decay,
+        }  # fmt: skip
+        super().__init__(params, defaults)
+
+    def check(self, group: Mapping[str, Any]) -> None:
+        super().check(group)
+        check_number("epsilon value", group["eps"])
+        for i, beta in enumerate(group["betas"]):
+            check_number(f"beta parameter at index {i}", beta, high=1.0)
+        check_number("weight_decay value", group["weight_decay"])
+        check_differentiable(group)
+
+    def init(self, p: Array) -> State:
+        names = ["exp_avg", "exp_avg_sq"]
+        if any(g["amsgrad"] for g in self.param_groups):
+            names.append("max_exp_avg_sq")
+        return {name: jnp.zeros_like(p) for name in names}
+
+    def numbers(self, group: Mapping[str, Any], step: int) -> dict[str, float]:
+        b1, b2 = (float(b) for b in group["betas"])
+        lr = float(group["lr"])
+        found = {
+            "b1": b1,
+            "b2": b2,
+            "rest1": 1.0 - b1,
+            "rest2": 1.0 - b2,
+            "step_size": lr / (1.0 - b1**step),
+            "root": math.sqrt(1.0 - b2**step),
+            "eps": float(group["eps"]),
+        }
+        if group["weight_decay"]:
+            decay = float(group["weight_decay"])
+            if group["decoupled_weight_decay"]:
+                found["shrink"] = 1.0 - lr * decay
+            else:
+                found["weight_decay"] = decay
+        return found
+
+    def flags(self, group: Mapping[str, Any]) -> dict[str, Any]:
+        return {"amsgrad": bool(group["amsgrad"]), "maximize": bool(group["maximize"])}
+
+    @staticmethod
+    def update(
+        p: Array, g: Array, state: State, h: Any, amsgrad: bool = False, maximize: bool = False
+    ) -> tuple[Array, State]:
+        g = -g if maximize else g
+        if hasattr(h, "weight_decay"):
+            g = g + h.weight_decay * p
+        if hasattr(h, "shrink"):
+            p = p * h.shrink
+        m = h.b1 * state["exp_avg"] + h.rest1 * g
+        v = h.b2 * state["exp_avg_sq"] + h.rest2 * g * jnp.conj(g)
+        new = {"exp_avg": m, "exp_avg_sq": v}
+        if amsgrad:
+            v = new["max_exp_avg_sq"] = jnp.maximum(state["max_exp_avg_sq"], v)
+        return p - h.step_size * m / (jnp.sqrt(v) / h.root + h.eps), new
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay: p first shrinks by lr weight_decay.
+
+    Loshchilov and Hutter, "Decoupled Weight Decay Regularization", https://arxiv.org/abs/1711.05101.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ):
+        super().__init__(
+            params, lr, betas, eps, weight_decay, amsgrad, foreach=foreach, maximize=maximize,
+            capturable=capturable, differentiable=differentiable, fused=fused,
+            decoupled_weight_decay=True,
+        )  # fmt: skip
