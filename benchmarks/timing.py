@@ -150,10 +150,16 @@ def table(results: list[Result], against: str) -> str:
     ]
     for r in results:
         ratio = f"{r.median / base:.2f}" if base else "-"
-        spread = f"{1e3 * min(r.seconds):.3g} to {1e3 * max(r.seconds):.3g}"
-        figures = f"{1e3 * r.median:.3g} | {ratio} | {spread} | {r.others:.0%} | {r.first:.2f}"
+        spread = f"{milliseconds(min(r.seconds))} to {milliseconds(max(r.seconds))}"
+        figures = f"{milliseconds(r.median)} | {ratio} | {spread} | {r.others:.0%} | {r.first:.2f}"
         lines.append(f"| {r.name} | {figures} |")
     return "\n".join(lines)
+
+
+def milliseconds(seconds: float) -> str:
+    """Three digits, without an exponent."""
+    ms = 1e3 * seconds
+    return f"{ms:.3g}" if ms < 100 else f"{ms:.0f}"
 
 
 def machine() -> str:

@@ -109,6 +109,31 @@ def find(d: Any) -> jax.Device:
     )
 
 
+class MeshPlacement(device):
+    """The mark of tensors that lie on all devices of a mesh. To PyTorch's eyes, on its first one."""
+
+    __slots__ = ("mesh",)
+
+    def __init__(self, mesh: Any):
+        super().__init__(mesh.devices.flat[0])
+        self.mesh = mesh
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    __hash__ = object.__hash__
+
+
+_placements: dict[Any, MeshPlacement] = {}
+
+
+def mesh_placement(mesh: Any) -> MeshPlacement:
+    """The one mark of this mesh."""
+    if mesh not in _placements:
+        _placements[mesh] = MeshPlacement(mesh)
+    return _placements[mesh]
+
+
 def placement(d: Any) -> device | None:
     """The engine's mark of a device: None for the default one, so that most tensors carry no mark."""
     if d is None:

@@ -79,11 +79,12 @@ def check_overwritten(node: Node) -> None:
         raise RuntimeError(OVERWRITTEN_VALUE.format(name=node.call.name, what="output", aval=node.aval))
     if saves == "output":
         return
-    nodes = [i for i in node.inputs if i.__class__ is Node]
-    for i in nodes:
-        if i.flags & OVERWRITTEN:
-            others = len(nodes) == 1 or any(n.requires_grad for n in nodes if n is not i)
-            if others:
+    inputs = [i for i in node.inputs if i is not None]
+    for i in inputs:
+        if i.__class__ is Node and i.flags & OVERWRITTEN:
+            # Of several operands one is needed for the gradients of the others.
+            others = (n for n in inputs if n is not i and n.__class__ is Node)
+            if len(inputs) == 1 or any(n.requires_grad for n in others):
                 raise RuntimeError(
                     OVERWRITTEN_VALUE.format(name=node.call.name, what="input", aval=i.aval)
                 )

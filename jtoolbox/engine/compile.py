@@ -9,7 +9,9 @@ import warnings
 from typing import Any
 
 import jax
+from jax.sharding import NamedSharding, PartitionSpec
 
+from jtoolbox.engine.graph import Node
 from jtoolbox.engine.plan import Gathered, Plan, make_plan
 from jtoolbox.engine.replay import replay
 
@@ -22,11 +24,13 @@ CPU_CONVOLUTION_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
 class Program:
     """A compiled plan. `run` feeds it; `number` stands for it in the keys of its pullbacks."""
 
-    __slots__ = ("plan", "function", "donated", "kept", "number", "runs", "forwarded", "__weakref__")
+    __slots__ = ("plan", "function", "donated", "kept", "number", "runs", "forwarded", "mesh",
+                 "shardings", "__weakref__")  # fmt: skip
 
-    def __init__(self, plan: Plan, number: int):
-        self.plan = plan
+    def __init__(self, gathered: Gathered, number: int):
+        self.plan = plan = make_plan(gathered)
         self.number = number
+        self.mesh, self.shardings = _layout(gathered)
         self.runs = 0
         self.forwarded: tuple[tuple[int, int], ...] | None = None
         self.donated = plan.donated
@@ -40,7 +44,7 @@ class Program:
             return replay(plan, [values[k] for k in back])
 
         self.function = jax.jit(
-            program, donate_argnums=(0,) if self.donated else (), compiler_options=options(plan)
+            program if self.mesh is None else self._kept_in_place(program), donate_argnums=(0,) if self.donated else (), compiler_options=options(plan)
         )
 
     def run(self, leaves: list[Any]) -> tuple[list[Any], Any]:
@@ -50,11 +54,43 @@ class Program:
         kept = [leaves[k] for k in self.kept]
         with jax.enable_x64(True):
             if self.runs > 1:
-                return self.function(donated, kept)
+                result = self.function(donated, kept)
+                # NOTE: CPU meshes. Collectives of steps that nobody awaits starve XLA's few threads.
+                return jax.block_until_ready(result) if self.mesh is not None else result
             with warnings.catch_warnings():
                 # A donated array may find no result of its own layout: then it is simply freed.
                 warnings.filterwarnings("ignore", message="Some donated buffers were not usable")
                 return self.function(donated, kept)
+
+
+    def _kept_in_place(self, program: Any) -> Any:
+        """The program with results that replace inputs on a mesh laid out as those inputs."""
+
+        def placed(donated: list[Any], kept: list[Any]) -> tuple[list[Any], Any]:
+            outputs, pull = program(donated, kept)
+            for k, sharding in self.shardings.items():
+                outputs[k] = jax.lax.with_sharding_constraint(outputs[k], sharding)
+            return outputs, pull
+
+        return placed
+
+
+def _layout(gathered: Gathered) -> tuple[Any, dict[int, Any]]:
+    """The mesh that inputs lie on, and the layout of each output that replaces an input."""
+    nodes = [leaf for leaf in gathered.leaves if leaf.__class__ is Node]
+    mesh = next((n.aval.device.mesh for n in nodes if hasattr(n.aval.device, "mesh")), None)
+    if mesh is None:
+        return None, {}
+    outputs = {node: k for k, node in enumerate(gathered.outputs)}
+    shardings = {}
+    for slot in gathered.donated:
+        leaf = gathered.leaves[slot]
+        new = leaf.owner()._node
+        if new in outputs:
+            known = getattr(leaf.value, "sharding", None)
+            whole = NamedSharding(mesh, PartitionSpec())
+            shardings[outputs[new]] = known if isinstance(known, NamedSharding) else whole
+    return mesh, shardings
 
 
 def options(plan: Plan) -> dict[str, Any] | None:
@@ -74,7 +110,7 @@ def program_for(gathered: Gathered) -> tuple[Program, bool]:
     program = _programs.get(gathered.key)
     if program is not None:
         return program, False
-    program = _programs[gathered.key] = Program(make_plan(gathered), len(_programs) + 1)
+    program = _programs[gathered.key] = Program(gathered, len(_programs) + 1)
     return program, True
 
 

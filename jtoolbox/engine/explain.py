@@ -29,6 +29,11 @@ class Record(NamedTuple):
     outputs: int
     key: tuple
 
+    @property
+    def names(self) -> list[str]:
+        """The names of the operations, in order."""
+        return [name for name, _ in self.operations]
+
 
 class Settings:
     """What `set_logs` switches: whether every compilation is reported."""
@@ -61,42 +66,39 @@ def user_line() -> tuple[str, int]:
 
 
 def compiled(gathered: Gathered) -> None:
-    """Called for each new program: remembers it, reports it, and warns when a line has many."""
-    place = user_line()
+    """Called for each new program: remembers it, reports it, and warns when a line has many.
+
+    Only programs of the same operations count together: a line that many callers reach, such as a
+    training loop in a library, compiles for each of them.
+    """
+    file, line = user_line()
     operations = tuple([(n.call.name, n.call.statics) for n in gathered.steps])
     inputs = tuple([i.aval if i.__class__ is Node else type(i).__name__ for i in gathered.leaves])
     record = Record(operations, inputs, len(gathered.outputs), gathered.key)
-    known = _history.setdefault(place, [])
-    count = len(known) + 1
+    known = _history.setdefault((file, line), [])
+    same = [r for r in known if r.names == record.names]
+    count = len(same) + 1
     if Settings.recompiles or count == MANY:
-        reason = difference(_nearest(known, record), record) if known else "first program of this line"
-        text = f"{place[0]}:{place[1]}: program {count} of this line ({len(operations)} operations): {reason}"
+        old = same or known
+        reason = difference(old[-1], record) if old else "the first program of this line"
+        size = f"{len(operations)} operations"
         if Settings.recompiles:
-            LOG.info(text)
+            LOG.info("%s:%d: program %d of this line (%s): %s", file, line, len(known) + 1, size, reason)
         if count == MANY:
-            warnings.warn(
-                f"{text}. Each new program costs a compilation; jtoolbox.logging.set_logs("
-                "recompiles=True) reports them all.",
+            warnings.warn_explicit(
+                f"program {count} of this line ({size}): {reason}. Each new program costs a "
+                "compilation; jtoolbox.logging.set_logs(recompiles=True) reports them all.",
                 RecompileWarning,
-                stacklevel=2,
+                file,
+                line,
             )
     known.append(record)
-    del known[:-MANY * 4]
-
-
-def _nearest(known: list[Record], record: Record) -> Record:
-    """The latest program of the same operations, or just the latest."""
-    names = [name for name, _ in record.operations]
-    for old in reversed(known):
-        if [name for name, _ in old.operations] == names:
-            return old
-    return known[-1]
+    del known[: -MANY * 4]
 
 
 def difference(old: Record, new: Record) -> str:
     """What distinguishes two programs."""
-    names = [name for name, _ in new.operations]
-    if [name for name, _ in old.operations] != names:
+    if old.names != new.names:
         return _other_operations(old, new)
     for k, (before, now) in enumerate(zip(old.operations, new.operations, strict=True)):
         if before[1] != now[1]:

@@ -305,8 +305,8 @@ class Op:
             return self.body(bound)
 
         avals = [i.aval if i.__class__ is Node else None if i is None else type(i) for i in inputs]
-        if device is None and self.creates:
-            device = template[self.position["device"]] if "device" in self.position else None
+        if "device" in self.position and template[self.position["device"]] is not None:
+            device = template[self.position["device"]]
         call = make_call(
             grad_name(self.name),
             function,
@@ -385,6 +385,9 @@ def common_device(name: str, inputs: Sequence[Any]) -> Any:
     for i in inputs:
         if i.__class__ is Node and (i.aval.shape or i.aval.device is not None):
             chosen.append(i.aval.device)
+    meshes = [d for d in chosen if getattr(d, "mesh", None) is not None]
+    if meshes:  # what lies on one device is spread over the mesh of the others
+        chosen = [d for d in chosen if d is not None]
     if chosen:
         found = chosen[0]
         if any(d is not found for d in chosen):

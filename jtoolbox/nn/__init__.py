@@ -9,12 +9,21 @@ from jtoolbox.nn.container import (
     ParameterList,
     Sequential,
 )
-from jtoolbox.nn.module import Module
-from jtoolbox.nn.parameter import Buffer, Parameter
+from jtoolbox.nn.module import (
+    Module,
+)
+from jtoolbox.nn.parallel import (
+    DataParallel,
+)
+from jtoolbox.nn.parameter import (
+    Buffer,
+    Parameter,
+)
 
 __all__ = [
     "Buffer",
     "Container",
+    "DataParallel",
     "Module",
     "ModuleDict",
     "ModuleList",

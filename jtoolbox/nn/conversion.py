@@ -39,12 +39,8 @@ class Conversion:
                 module._apply(fn)
         with no_grad():
             for param in self._parameters.values():
-                if param is None:
-                    continue
-                grad = param.grad
-                param.data = fn(param)
-                if grad is not None:
-                    param.grad = fn(grad).requires_grad_(grad.requires_grad)
+                if param is not None:
+                    _convert(param, fn)
             for name, buffer in self._buffers.items():
                 if buffer is not None:
                     self._buffers[name] = fn(buffer)
@@ -104,6 +100,14 @@ class Conversion:
     def share_memory(self) -> Self:
         """Not supported; raises RuntimeError that says what to do."""
         raise RuntimeError(_SHARE_MEMORY)
+
+
+def _convert(param: Tensor, fn: Callable[[Tensor], Tensor]) -> None:
+    grad, value = param.grad, fn(param)
+    if value is not param:
+        param.data = value
+    if grad is not None:
+        param.grad = fn(grad).requires_grad_(grad.requires_grad)
 
 
 def _is_inexact(t: Tensor) -> bool:

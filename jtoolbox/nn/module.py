@@ -259,9 +259,10 @@ class Module(Traversal, Conversion, Hooks, StateDict):
         persistent = name not in self._non_persistent_buffers_set
         if isinstance(value, Buffer):
             persistent = value.persistent
-        if persistent or "persistent" in inspect.signature(self.register_buffer).parameters:
-            options = {} if persistent else {"persistent": False}
-            self.register_buffer(name, value, **options)
+        if persistent:
+            self.register_buffer(name, value)
+        elif _takes_persistent(type(self)):
+            self.register_buffer(name, value, persistent=False)
         else:
             raise RuntimeError(_NO_PERSISTENT_ARGUMENT)
 
@@ -358,6 +359,12 @@ class Module(Traversal, Conversion, Hooks, StateDict):
         if extra_lines or child_lines:
             return f"{name}(\n  " + "\n  ".join(extra_lines + child_lines) + "\n)"
         return f"{name}()"
+
+
+def _takes_persistent(kind: type[Module]) -> bool:
+    """Whether the class's `register_buffer`, which may be its own, knows `persistent`."""
+    own = kind.register_buffer
+    return own is Module.register_buffer or "persistent" in inspect.signature(own).parameters
 
 
 def _wrong_type(name: str, value: Any, kind: str, expected: str) -> TypeError:

@@ -146,23 +146,37 @@ def true_divide(input: Array, other: Array) -> Array:
     return div(input, other)
 
 
-@_division()
+@_division(differentiable=False)
 def floor_divide(input: Array, other: Array) -> Array:
     """The quotient rounded down, towards minus infinity."""
     return _constant(_floor_quotient(*jnp.broadcast_arrays(input, other)))
 
 
+@jax.custom_jvp
+def _remainder(x: Array, y: Array) -> Array:
+    return jnp.remainder(x, y)
+
+
+@jax.custom_jvp
+def _fmod(x: Array, y: Array) -> Array:
+    return jax.lax.rem(x, y)
+
+
+# x - y * quotient, whose quotient is constant: JAX rounds x / y, which may miss the exact quotient.
+_remainder.defjvps(lambda t, _, x, y: t, lambda t, _, x, y: -_floor_quotient(x, y) * t)
+_fmod.defjvps(lambda t, _, x, y: t, lambda t, _, x, y: -jnp.trunc(x / y) * t)
+
+
 @_division()
 def remainder(input: Array, other: Array) -> Array:
     """What is left of the division rounded down: it has the sign of `other`, as Python's %."""
-    return jnp.remainder(input, other)
+    return _remainder(*jnp.broadcast_arrays(input, other))
 
 
 @_division()
 def fmod(input: Array, other: Array) -> Array:
     """What is left of the division rounded towards zero: it has the sign of `input`, as C's."""
-    x, y = jnp.broadcast_arrays(input, other)
-    return jax.lax.rem(x, y)
+    return _fmod(*jnp.broadcast_arrays(input, other))
 
 
 # Powers
@@ -182,13 +196,27 @@ def _pow_static(input: Array, exponent: float) -> Array:
     return jax.lax.integer_pow(x, int(exponent))
 
 
+@jax.custom_jvp
+def _power(x: Array, n: Array) -> Array:
+    """x^n with PyTorch's gradients where x or n is 0."""
+    return jnp.power(x, n)
+
+
+_power.defjvps(
+    lambda t, _, x, n: jnp.where(n == 0, 0, n * _power(x, jnp.where(n == 0, 1, n - 1))) * t,
+    lambda t, y, x, n: (
+        jnp.where((x == 0) & (jnp.real(n) >= 0), 0, y * jnp.log(jnp.where(x == 0, 1, x))) * t
+    ),
+)
+
+
 @op(promote=("input", "exponent"), saves="both")
 def _pow(input: Array, exponent: Array) -> Array:
     x, n = jnp.broadcast_arrays(input, exponent)
     if x.dtype == bool:
         raise NotImplementedError("\"pow\" not implemented for 'Bool': convert one of the two")
     if not is_integer(x):
-        return jnp.power(x, n)
+        return _power(x, n)
     if jnp.issubdtype(x.dtype, jnp.unsignedinteger):
         return jnp.power(x, n)
     sign = jnp.where(n % 2 == 0, 1, x).astype(x.dtype)

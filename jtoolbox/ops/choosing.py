@@ -105,7 +105,7 @@ def copysign(input: Array, other: Array) -> Array:
 @op(promote=("input", "other"), differentiable=False)
 def nextafter(input: Array, other: Array) -> Array:
     """The next number after input on the way to other."""
-    return jnp.nextafter(input, other)
+    return jnp.nextafter(*map(jax.lax.stop_gradient, (input, other)))
 
 
 @op(differentiable=False)

@@ -77,7 +77,7 @@ def index_add(input: Array, dim: int, index: Array, source: Array, *, alpha: Arr
 def index_copy(input: Array, dim: int, index: Array, source: Array) -> Array:
     """`input` with the slices at the positions in `index` replaced by those of `source`."""
     x, places, source = _prepared("index_copy", input, dim, index, source)
-    return jnp.reshape(x.at[places].set(source, mode="drop"), input.shape)
+    return jnp.reshape(x.at[places].set(source, mode="drop", unique_indices=True), input.shape)
 
 
 @op(check=_check, saves="inputs", name="index_reduce")
@@ -123,7 +123,7 @@ def index_fill(input: Array, dim: int, index: Array, value: Array) -> Array:
     x = jnp.atleast_1d(input)
     value = poisoned(cast_value(value, input.dtype), index, x.shape[dim])
     places = (slice(None),) * dim + (jnp.atleast_1d(index),)
-    return jnp.reshape(x.at[places].set(value, mode="drop"), input.shape)
+    return jnp.reshape(x.at[places].set(value, mode="drop", unique_indices=True), input.shape)
 
 
 def _check_masked_scatter(input: Any, mask: Any, source: Any) -> None:

@@ -469,7 +469,9 @@ def _put(x: Any, value: Any, indices: Any, dims: Sequence[int], accumulate: bool
     target = jnp.asarray(x).at[spread]
     if accumulate and x.dtype != np.bool_:
         return target.add(value, mode="drop")
-    return target.max(value, mode="drop") if accumulate else target.set(value, mode="drop")
+    return target.max(value, mode="drop") if accumulate else target.set(
+        value, mode="drop", unique_indices=True
+    )
 
 
 def index_put(input: Any, indices: Sequence[Any], values: Any, accumulate: bool = False) -> Any:

@@ -81,7 +81,7 @@ def _scatter(input: Array, dim: int, index: Array, src: Array, reduce: str | Non
         raise RuntimeError(f"reduce argument must be either add or multiply, got {reduce!r}.")
     target = x.at[places]
     if reduce is None:
-        out = target.set(values, mode="drop")
+        out = target.set(values, mode="drop", unique_indices=True)
     elif reduce == "add":
         out = target.add(values, mode="drop")
     else:

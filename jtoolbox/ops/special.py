@@ -121,7 +121,8 @@ def hypot(input: Array, other: Array) -> Array:
     x, y = jnp.broadcast_arrays(input, other)
     scale = jax.lax.stop_gradient(jnp.maximum(jnp.abs(x), jnp.abs(y)))
     scale = jnp.where((scale == 0) | jnp.isinf(scale), 1, scale)
-    return jnp.sqrt((x / scale) ** 2 + (y / scale) ** 2) * scale
+    length = jnp.sqrt((x / scale) ** 2 + (y / scale) ** 2) * scale
+    return jnp.where(jnp.isinf(x) | jnp.isinf(y), jnp.inf, length)
 
 
 arctan2 = atan2

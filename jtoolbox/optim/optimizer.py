@@ -291,7 +291,10 @@ class Optimizer:
             function = lift(self.update, key[0], names, numbers, flags)
             avals = [i.aval if i.__class__ is Node else i.__class__ for i in inputs]
             device = inputs[0].aval.device
-            call = make_call(f"{type(self).__name__}.step", function, avals, device=device)
+            statics = (*flags.items(), numbers)
+            call = make_call(
+                f"{type(self).__name__}.step", function, avals, device=device, statics=statics
+            )
             _rule_calls[type(self), self.update, key] = call
         self._calls[key] = call
         return call

@@ -7,6 +7,7 @@ PyTorch can map them.
 from __future__ import annotations
 
 import io
+import os
 import struct
 import sys
 import zipfile
@@ -27,6 +28,7 @@ from jtoolbox.serialization.tensors import host_bytes
 __all__ = ["Archive", "load_archive", "save_archive"]
 
 _ROOT = "archive"
+_MOST_THREADS = 8
 _LOCAL_HEADER = struct.Struct("<4sHHHHHIIIHH")
 _ZIP64_EXTRA = 20
 _DIRECTORY_ERRORS = (
@@ -60,7 +62,7 @@ class Archive:
         if sum(sizes) > source.size:
             raise self._damaged("its entries overlap")
         self.root = self._find_root()
-        self._executor = ThreadPoolExecutor(1)
+        self._executor = ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS))
         self._sums: list[tuple[zipfile.ZipInfo, Future[int]]] = []
 
     def _damaged(self, error: str) -> RuntimeError:
@@ -96,7 +98,8 @@ class Archive:
     def check_sums(self) -> None:
         """RuntimeError unless the bytes of every entry read so far agree with their checksum.
 
-        The sums are formed on a thread of their own while further entries are read.
+        The sums are formed on other threads while further entries are read. PyTorch leaves them
+        unchecked; without them a changed bit on the disk is a changed weight.
         """
         for entry, found in self._sums:
             if found.result() != entry.CRC:

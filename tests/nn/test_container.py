@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import operator
 import pickle
 from collections import OrderedDict
 
@@ -268,7 +269,7 @@ def test_errors_are_pytorchs(case):
 @pytest.mark.parametrize(
     "action",
     [
-        lambda lib: lib.nn.Sequential() + [],
+        lambda lib: operator.add(lib.nn.Sequential(), []),
         lambda lib: lib.nn.Sequential() * 1.5,
         lambda lib: lib.nn.Sequential().insert(0, 3),
         lambda lib: lib.nn.ParameterDict()[3],

@@ -49,9 +49,7 @@ def test_forward_hooks_see_keywords_when_asked(lib):
     module.register_forward_pre_hook(
         lambda m, args, kwargs: (args, {"add": kwargs["add"] + 1}), with_kwargs=True
     )
-    module.register_forward_hook(
-        lambda m, args, kwargs, out: (args, kwargs, out), with_kwargs=True
-    )
+    module.register_forward_hook(lambda m, args, kwargs, out: (args, kwargs, out), with_kwargs=True)
     assert module(3, add=5) == ((3,), {"add": 6}, 12)
 
 
@@ -146,14 +144,19 @@ def test_registration_hooks_see_what_is_registered(lib):
     ):
         model = lib.nn.Sequential(layer(lib))
     model.later = lib.nn.Parameter(lib.ones(1))
-    assert log == [("parameter", "weight"), ("buffer", "mean"), ("buffer", "scratch"), ("module", "0")]
+    assert log == [
+        ("parameter", "weight"),
+        ("buffer", "mean"),
+        ("buffer", "scratch"),
+        ("module", "0"),
+    ]
 
 
 # --- backward
 
 
 def _gradients(lib, hook=None, pre_hook=None):
-    """The log of backward hooks on a layer in the middle, and the gradient that reaches the input."""
+    """What the backward hooks of a layer saw, and the gradients of its input and weight."""
     log = []
     module = layer(lib)
     if hook is not None:

@@ -92,6 +92,20 @@ def test_a_tensor_replaces_a_buffer(lib):
     assert "scratch" in module._non_persistent_buffers_set
 
 
+def _own_register_buffer(lib):
+    class Own(lib.nn.Module):
+        def register_buffer(self, name, tensor):
+            super().register_buffer(name, tensor)
+
+    module = Own()
+    module.kept = lib.nn.Buffer(lib.ones(1))
+    module.scratch = lib.nn.Buffer(lib.ones(1), persistent=False)
+
+
+def test_a_register_buffer_without_persistent_is_respected():
+    same_error(_own_register_buffer)
+
+
 @both
 def test_deleting_an_attribute_unregisters_it(lib):
     module = net(lib)
@@ -149,7 +163,7 @@ def test_registering_methods_add_by_name(lib):
     module.register_parameter("w", lib.nn.Parameter(lib.ones(1)))
     module.register_buffer("b", lib.ones(1))
     module.add_module("child", layer(lib))
-    module.register_module("other", lib.nn.Identity())
+    module.register_module("other", lib.nn.Sequential())
     assert [name for name, _ in module.named_modules()] == ["", "child", "other"]
     module.register_buffer("b", lib.ones(1), persistent=False)
     assert list(module.state_dict()) == ["w", "child.weight", "child.mean"]
@@ -158,7 +172,7 @@ def test_registering_methods_add_by_name(lib):
 
 
 ERRORS = {
-    "module before init": lambda lib: _before_init(lib, lib.nn.Identity()),
+    "module before init": lambda lib: _before_init(lib, lib.nn.Sequential()),
     "parameter before init": lambda lib: _before_init(lib, lib.nn.Parameter(lib.ones(1))),
     "buffer before init": lambda lib: _before_init(lib, lib.nn.Buffer(lib.ones(1))),
     "number as parameter": lambda lib: setattr(layer(lib), "weight", 3),
@@ -193,9 +207,9 @@ ERRORS = {
     "not a parameter": lambda lib: net(lib).get_parameter("first.mean"),
     "no buffer": lambda lib: net(lib).get_buffer("first.missing"),
     "not a buffer": lambda lib: net(lib).get_buffer("first.weight"),
-    "set no target": lambda lib: net(lib).set_submodule("", lib.nn.Identity()),
-    "set over parameter": lambda lib: net(lib).set_submodule("scale", lib.nn.Identity()),
-    "set strictly": lambda lib: net(lib).set_submodule("new", lib.nn.Identity(), strict=True),
+    "set no target": lambda lib: net(lib).set_submodule("", lib.nn.Sequential()),
+    "set over parameter": lambda lib: net(lib).set_submodule("scale", lib.nn.Sequential()),
+    "set strictly": lambda lib: net(lib).set_submodule("new", lib.nn.Sequential(), strict=True),
     "no forward": lambda lib: lib.nn.Module()(1),
     "train mode": lambda lib: net(lib).train(1),
     "integer dtype": lambda lib: net(lib).to(lib.int32),
@@ -255,7 +269,14 @@ def test_extra_init_arguments_go_on_when_asked_for(lib):
 @both
 def test_walking_gives_each_thing_once_under_its_first_name(lib):
     model = net(lib)
-    assert [n for n, _ in model.named_modules()] == ["", "first", "rest", "rest.0", "rest.1", "rest.1.0"]
+    assert [n for n, _ in model.named_modules()] == [
+        "",
+        "first",
+        "rest",
+        "rest.0",
+        "rest.1",
+        "rest.1.0",
+    ]
     assert [n for n, _ in model.named_children()] == ["first", "rest"]
     assert [n for n, _ in model.named_parameters()] == [
         "scale", "first.weight", "rest.0.weight", "rest.1.0.weight"]  # fmt: skip
@@ -301,7 +322,7 @@ def test_dotted_names_find_and_replace(lib):
     assert model.get_parameter("rest.0.weight") is model.rest[0].weight
     assert model.get_parameter("scale") is model.scale
     assert model.get_buffer("first.mean") is model.first.mean
-    other = lib.nn.Identity()
+    other = lib.nn.Sequential()
     model.set_submodule("rest.0", other, strict=True)
     assert model.rest[0] is other
     model.set_submodule("brand_new", other)

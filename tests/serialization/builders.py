@@ -31,8 +31,13 @@ def name(module: str, attribute: str) -> bytes:
 
 
 def storage(key: str = "0", kind: str = "FloatStorage", count: int = 6) -> bytes:
-    return b"(" + text("storage") + name("torch", kind) + text(key) + text("cpu") + (
-        number(count) + b"tQ"
+    return (
+        b"("
+        + text("storage")
+        + name("torch", kind)
+        + text(key)
+        + text("cpu")
+        + (number(count) + b"tQ")
     )
 
 

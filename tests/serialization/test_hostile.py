@@ -290,7 +290,7 @@ def test_numpys_archive_is_said_to_be_one() -> None:
 
 def test_a_program_of_torchscript_is_said_to_be_one(tmp_path: Any) -> None:
     out = io.BytesIO()
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="torch.jit"):
         torch.jit.save(torch.jit.script(torch.nn.ReLU()), out)
     with pytest.raises(RuntimeError, match="TorchScript"):
         load(io.BytesIO(out.getvalue()))
@@ -380,9 +380,7 @@ def test_deep_nesting_neither_recurses_nor_crashes() -> None:
 
 def test_views_cannot_take_many_times_the_memory_of_the_file() -> None:
     count = 1 << 18
-    views = b"".join(
-        tensor((count - i,), (1,), stored=storage(count=count)) for i in range(400)
-    )
+    views = b"".join(tensor((count - i,), (1,), stored=storage(count=count)) for i in range(400))
     data = archive(b"](" + views + b"e", {"0": bytes(4 * count)})
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(pickle.UnpicklingError, match="far more memory"):
@@ -401,7 +399,7 @@ def test_weights_only_false_is_refused_with_the_way_out() -> None:
 
 def test_marking_a_name_as_safe_builds_nothing_and_the_error_says_so() -> None:
     data = archive(call("tests.serialization.test_hostile", "Runs"))
-    with pytest.raises(pickle.UnpicklingError, match="test_hostile.Runs") as plain:
+    with pytest.raises(pickle.UnpicklingError, match=r"test_hostile.Runs") as plain:
         load(io.BytesIO(data))
     assert "add_safe_globals" not in str(plain.value)
     with (
@@ -427,4 +425,3 @@ def test_mapping_needs_a_path_and_text_files_are_refused(tmp_path: Any) -> None:
         load({"a": 1})
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "absent.pt")
-

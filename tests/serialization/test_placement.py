@@ -72,7 +72,7 @@ def test_errors_of_the_users_own_function_are_told_as_such() -> None:
     assert isinstance(error.value.__cause__, ZeroDivisionError)
     with pytest.raises(RuntimeError, match="a function's answer 3"):
         loaded(lambda storage, location: 3)
-    with pytest.raises(TypeError, match="a dict from names to devices.*got list"):
+    with pytest.raises(TypeError, match=r"a dict from names to devices.*got list"):
         loaded(["cpu"])
     with pytest.raises(RuntimeError, match="device type at start of device string"):
         loaded("nowhere")

@@ -71,7 +71,7 @@ def test_metadata_is_kept_and_says_that_the_layout_is_pytorchs(tmp_path: Any) ->
     assert safetensors_metadata(path) == {"format": "pt", "epoch": "3"}
     with pytest.raises(TypeError, match="from str to str, got 'epoch': 3"):
         save({}, path, metadata={"epoch": 3})  # pyright: ignore[reportArgumentType]
-    with pytest.raises(ValueError, match="belongs to .safetensors files"):
+    with pytest.raises(ValueError, match=r"belongs to .safetensors files"):
         save({}, tmp_path / "a.pt", metadata={})
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
-import multiprocessing
 import os
-import signal
 import stat
 import subprocess
 import sys
@@ -254,33 +252,45 @@ def test_left_overs_of_ended_processes_are_removed_and_others_stay(tmp_path: Any
     assert not left & set(removed.values())
 
 
-def save_for_ever(path: str, ready: Any) -> None:
-    """Saves over the same path until it is killed; each file is of one number throughout."""
-    turn = 0
-    while True:
-        turn += 1
+# Children save over one path, each file of one number throughout, until they are killed.
+KILLED = """
+import os, shutil, signal, sys, time
+import numpy as np
+from jtoolbox.serialization import save
+from jtoolbox.tensor import from_host
+
+def save_for_ever(path, ready):
+    for turn in range(1, 10**9):
         save({"x": from_host(np.full(500_000, turn % 100, np.float32)), "turn": turn}, path)
         if turn == 2:
-            ready.set()
+            os.write(ready, b"x")
+
+path, copies = sys.argv[1:]
+for attempt in range(12):
+    started, ready = os.pipe()
+    child = os.fork()
+    if not child:
+        save_for_ever(path, ready)
+    os.read(started, 1)
+    time.sleep(0.003 * attempt)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    shutil.copy(path, os.path.join(copies, f"{attempt}.pt"))
+"""
 
 
 def test_a_save_that_is_killed_leaves_a_whole_file(tmp_path: Any) -> None:
-    path = str(tmp_path / "a.pt")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    last = 0
-    for attempt in range(7):
-        ready = context.Event()
-        process = context.Process(target=save_for_ever, args=(path, ready), daemon=True)
-        process.start()
-        assert ready.wait(30)
-        time.sleep(0.004 * attempt)
-        os.kill(process.pid, signal.SIGKILL)
-        process.join()
-        loaded = load(path)
-        last = loaded["turn"]
-        assert last >= 2
-        assert set(np.asarray(loaded["x"]).tolist()) == {float(last % 100)}
-        assert torch.load(path, weights_only=True)["turn"] == last
+    folder, copies = tmp_path / "folder", tmp_path / "copies"
+    folder.mkdir()
+    copies.mkdir()
+    path = folder / "a.pt"
+    root = Path(__file__).parents[2]
+    subprocess.run([sys.executable, "-c", KILLED, path, copies], cwd=root, check=True, timeout=100)
+    assert len(os.listdir(copies)) == 12
+    for copy in copies.iterdir():
+        loaded = load(copy)
+        assert loaded["turn"] >= 2
+        assert set(np.asarray(loaded["x"]).tolist()) == {float(loaded["turn"] % 100)}
+        assert torch.load(copy, weights_only=True)["turn"] == loaded["turn"]
     save(small(), path)
-    assert os.listdir(tmp_path) == ["a.pt"]
+    assert os.listdir(folder) == ["a.pt"]

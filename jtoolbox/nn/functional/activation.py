@@ -19,6 +19,7 @@ from jtoolbox.engine import Array, Key, op
 from jtoolbox.engine import inplace as _rebind
 from jtoolbox.nn.functional.checks import is_float, require_float, type_name, warn_user, wide
 from jtoolbox.ops.dims import canonical_dim
+from jtoolbox.ops.elementwise import magnitude
 from jtoolbox.ops.elementwise import sigmoid as sigmoid
 from jtoolbox.ops.elementwise import tanh as tanh
 
@@ -279,7 +280,7 @@ def logsigmoid(input: Array) -> Array:
 @op(promote=("input",), promote_float=True)
 def softsign(input: Array) -> Array:
     """x / (1 + |x|)."""
-    return input / (1 + jnp.abs(input))
+    return input / (1 + magnitude(input))
 
 
 @op(promote=("input",), promote_float=True)

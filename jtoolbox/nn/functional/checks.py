@@ -1,11 +1,10 @@
-"""What the functionals share: checks of types and shapes, wide arithmetic, warnings at user lines."""
+"""What functionals share: checks of types, arithmetic in wide types, warnings at user lines."""
 
 from __future__ import annotations
 
 import os
 import sys
 import warnings
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -74,5 +73,3 @@ def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
     while frame is not None and frame.f_code.co_filename.startswith(_LIBRARIES):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level + 1)
-
-

@@ -172,7 +172,7 @@ def _mean_over_labels(
     if weight is None:
         counts = jnp.where(ignored, 0, 1).astype(loss.dtype)
     else:
-        counts = jnp.where(ignored, jnp.zeros((), weight.dtype), _pick(weight, labels, 0))
+        counts = jnp.where(ignored, jnp.zeros((), weight.dtype), _of_class(weight, labels))
     return jnp.sum(loss) / jnp.sum(counts)
 
 
@@ -194,10 +194,9 @@ def _narrow() -> bool:
     return not jax.config.jax_enable_x64
 
 
-def _weighted_pick(scores: Array, labels: Array, weight: Any, axis: int) -> Array:
-    """The score of each label times the weight of its class."""
-    picked = _pick(scores, labels, axis)
-    return picked if weight is None else picked * _pick(weight, labels, 0)
+def _of_class(weight: Array, labels: Array) -> Array:
+    """The weight of each label's class."""
+    return jnp.take(weight, labels, mode="clip")
 
 
 @op(check=_check_nll)
@@ -222,7 +221,8 @@ def nll_loss(
     classes = input.shape[axis]
     _check_weight(weight, input, classes)
     x, w = wide(input), None if weight is None else wide(weight)
-    loss = -_weighted_pick(x, labels, w, axis)
+    loss = -_pick(x, labels, axis)
+    loss = loss if w is None else loss * _of_class(w, labels)
     loss = _mean_over_labels(loss, labels, w, classes, ignore_index, reduction)
     return _unbatched(loss, target, input, reduction).astype(input.dtype)
 
@@ -269,8 +269,7 @@ def cross_entropy(
     scores = _shifted(wide(input), axis)
     total = _log_sum_exp(scores, axis)
     loss = total - _pick(scores, labels, axis)
-    if w is not None:
-        loss = loss * _pick(w, labels, 0)
+    loss = loss if w is None else loss * _of_class(w, labels)
     if label_smoothing:
         smooth = _against_all(scores, total, w, axis)
         loss = (1 - label_smoothing) * loss + (label_smoothing / classes) * smooth

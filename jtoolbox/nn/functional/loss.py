@@ -28,6 +28,7 @@ from jtoolbox.nn.functional.reduction import (
     reduce_loss,
     warn_if_broadcast,
 )
+from jtoolbox.ops.elementwise import magnitude
 
 __all__ = [
     *("binary_cross_entropy", "binary_cross_entropy_with_logits", "gaussian_nll_loss"),
@@ -90,7 +91,7 @@ def l1_loss(
             "mean(): could not infer output dtype. Input dtype must be either a floating point or "
             f"complex dtype. Got: {type_name(input)}; call .float() first"
         )
-    return _weighted(jnp.abs(input - target), weight, input, reduction)
+    return _weighted(magnitude(input - target), weight, input, reduction)
 
 
 @_pair
@@ -111,7 +112,7 @@ def smooth_l1_loss(
     if beta < 0:
         raise RuntimeError(f"smooth_l1_loss does not support negative values for beta. Got: {beta}")
     require_float("smooth_l1_loss", input)
-    error = jnp.abs(input - target)
+    error = magnitude(input - target)
     if beta == 0:
         return reduce_loss(error, reduction)
     loss = jnp.where(error < beta, 0.5 * error * error / beta, error - 0.5 * beta)
@@ -138,7 +139,7 @@ def huber_loss(
         )
     reduction = choose_reduction(None, None, reduction)
     require_float("huber_loss", input)
-    error = jnp.abs(input - target)
+    error = magnitude(input - target)
     loss = jnp.where(error < delta, 0.5 * error * error, delta * (error - 0.5 * delta))
     return _weighted(loss, weight, input, reduction, divide=False)
 

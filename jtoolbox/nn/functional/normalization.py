@@ -23,6 +23,7 @@ from jtoolbox.nn.functional.checks import (
     wide,
 )
 from jtoolbox.ops.dims import canonical_dim
+from jtoolbox.ops.elementwise import magnitude
 from jtoolbox.ops.norms import vector_norm_of
 
 __all__ = [
@@ -413,7 +414,7 @@ def _normalize(input: Array, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -
         )
     axis = canonical_dim(dim, input.ndim)
     if input.ndim == 0:
-        return input / clamp_min(jnp.abs(input), eps)
+        return input / clamp_min(magnitude(input), eps)
     return input / clamp_min(vector_norm_of(input, p, (axis,), True), eps)
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-__all__ = ["Ints", "expand", "offsets", "pad_axes", "resized", "strided", "window_count"]
+__all__ = ["Ints", "expand", "offsets", "pad_axes", "resized", "spread", "strided", "window_count"]
 
 Ints = int | Sequence[int]
 
@@ -52,6 +52,17 @@ def pad_axes(x: Any, value: Any, axes: Sequence[int], amounts: Sequence[tuple[in
     for axis, (low, high) in zip(axes, amounts, strict=True):
         config[axis] = (low, high, 0)
     return lax.pad(x, jnp.asarray(value, x.dtype), config)
+
+
+def spread(
+    x: Any, axes: Sequence[int], starts: Sequence[int], strides: Sequence[int], sizes: Sequence[int]
+) -> Any:
+    """The transpose of slicing: x at start, start + stride, ... of zeros with the given sizes."""
+    config = [(0, 0, 0)] * x.ndim
+    for axis, start, stride, size in zip(axes, starts, strides, sizes, strict=True):
+        last = start + (x.shape[axis] - 1) * stride
+        config[axis] = (start, size - 1 - last, stride - 1)
+    return lax.pad(x, jnp.zeros((), x.dtype), config)
 
 
 def resized(x: Any, axes: Sequence[int], starts: Sequence[int], counts: Sequence[int]) -> Any:

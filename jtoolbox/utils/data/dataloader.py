@@ -57,6 +57,8 @@ class DataLoader:
     worker's traceback in the message.
     """
 
+    dataset: Any  # Without this, a type checker takes it for what isinstance said of it.
+
     def __init__(
         self,
         dataset: Any,
@@ -83,7 +85,7 @@ class DataLoader:
         if isinstance(dataset, IterableDataset):
             check_iterable(shuffle, sampler, batch_sampler)
         check_batching(batch_size, shuffle, sampler, batch_sampler, drop_last)
-        self.dataset: Any = dataset
+        self.dataset = dataset
         self.num_workers = num_workers
         self.prefetch_factor = 2 if num_workers and prefetch_factor is None else prefetch_factor
         self.pin_memory = pin_memory
@@ -108,16 +110,20 @@ class DataLoader:
     def _set_sampling(
         self, batch_size: int | None, shuffle: bool | None, sampler: Any, batch_sampler: Any
     ) -> None:
-        dataset: Any = self.dataset
-        streaming = isinstance(dataset, IterableDataset)
+        streaming = isinstance(self.dataset, IterableDataset)
         if sampler is None and not streaming and batch_sampler is None:
-            random = RandomSampler(dataset, generator=self.generator) if shuffle else None
-            sampler = random or SequentialSampler(dataset)
+            sampler = self._default_sampler(shuffle)
         self.batch_size = None if batch_sampler is not None else batch_size
         if batch_size is not None and batch_sampler is None and not streaming:
+            assert sampler is not None
             batch_sampler = BatchSampler(sampler, batch_size, self.drop_last)
         self.sampler = sampler
         self.batch_sampler = batch_sampler
+
+    def _default_sampler(self, shuffle: bool | None) -> Any:
+        if shuffle:
+            return RandomSampler(self.dataset, generator=self.generator)
+        return SequentialSampler(self.dataset)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in FIXED and self.__dict__.get("_complete"):

@@ -111,7 +111,7 @@ def _host(tensor: Any) -> np.ndarray:
 
 def _select(tensor: Any, index: Any) -> Any:
     if isinstance(tensor, Tensor) and tensor.requires_grad:
-        return tensor[index]
+        return tensor[index]  # type: ignore[index]
     return from_host(aligned_copy(np.asarray(_host(tensor)[index])))
 
 

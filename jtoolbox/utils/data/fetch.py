@@ -50,7 +50,7 @@ class Recipe:
 class Fetcher:
     """Makes batches from requests: (number of the batch, indices or None).
 
-    With a `seed`, the process's global generators are seeded for each sample. Raises StopIteration
+    With a `seed`, the process's global generators are seeded for each batch. Raises StopIteration
     when an iterable dataset has no more.
     """
 
@@ -58,36 +58,23 @@ class Fetcher:
         self.recipe = recipe
         self.collate = recipe.collation(wrap)
         self.seed = seed
-        self.whole = bool(getattr(recipe.dataset, "__getitems__", None))
         self.stream = iter(recipe.dataset) if recipe.iterable else None
 
     def __call__(self, number: int, indices: Any) -> Any:
-        if self.stream is not None:
-            samples = self._next_samples()
-        elif not self.recipe.batched:
-            samples = self._seeded(number, [indices])[0]
-        else:
-            samples = self._samples(number, indices)
-        return self.collate(samples)
-
-    def _samples(self, number: int, indices: Sequence[Any]) -> Any:
-        if not self.whole:
-            return self._seeded(number, indices)
         if self.seed is not None:
             seed_globals(mix(self.seed, number))
+        if self.stream is not None:
+            samples = self._next_samples()
+        elif self.recipe.batched:
+            samples = self._samples(indices)
+        else:
+            samples = self.recipe.dataset[indices]
+        return self.collate(samples)
+
+    def _samples(self, indices: Sequence[Any]) -> Any:
         samples = fetch_samples(self.recipe.dataset, indices)
         if isinstance(samples, Columns) and not self.recipe.finishes_arrays:
             return list(samples)
-        return samples
-
-    def _seeded(self, number: int, indices: Sequence[Any]) -> list[Any]:
-        dataset, seed = self.recipe.dataset, self.seed
-        if seed is None:
-            return [dataset[index] for index in indices]
-        samples = []
-        for place, index in enumerate(indices):
-            seed_globals(mix(seed, number, place))
-            samples.append(dataset[index])
         return samples
 
     def _next_samples(self) -> Any:

@@ -47,8 +47,8 @@ GUARD = (
 UNPICKLABLE = (
     "DataLoader cannot send the dataset, collate_fn or worker_init_fn to worker processes: "
     "{error}. They are sent by pickle: use functions and classes from the top level of a module "
-    "instead of lambdas and local ones, open files and connections in the worker (worker_init_fn, or at the "
-    "first __getitem__). Or use num_workers=0, or multiprocessing_context='thread'."
+    "instead of lambdas and local ones, open files and connections in the worker (worker_init_fn, "
+    "or at the first __getitem__). Or use num_workers=0, or multiprocessing_context='thread'."
 )
 NOTEBOOK = (
     "DataLoader cannot send the dataset, collate_fn or worker_init_fn to worker processes: it is "

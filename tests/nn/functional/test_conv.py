@@ -193,8 +193,18 @@ ERRORS = {
     ),
     "unknown padding": ((1, 3, 8, 8), (4, 3, 3, 3), {"padding": "foo"}, "Invalid padding string"),
     "groups": ((1, 4, 8, 8), (5, 2, 3, 3), {"groups": 2}, "expected weight to be divisible by 2"),
-    "no groups": ((1, 4, 8, 8), (4, 2, 3, 3), {"groups": 0}, "non-positive groups is not supported"),
-    "no filters": ((1, 3, 8, 8), (0, 3, 3, 3), {}, "expected weight to be at least 1 at dimension 0"),
+    "no groups": (
+        (1, 4, 8, 8),
+        (4, 2, 3, 3),
+        {"groups": 0},
+        "non-positive groups is not supported",
+    ),
+    "no filters": (
+        (1, 3, 8, 8),
+        (0, 3, 3, 3),
+        {},
+        "expected weight to be at least 1 at dimension 0",
+    ),
 }
 
 
@@ -208,7 +218,9 @@ def test_a_wrong_bias_or_type_raises_pytorchs_error() -> None:
     x, w = normal(1, 3, 8, 8), normal(4, 3, 3, 3)
     same_error(F.conv2d, TF.conv2d, x, w, normal(3), match="1-dimensional with 4 elements")
     wide = normal(4, dtype=np.float64)
-    same_error(F.conv2d, TF.conv2d, x, w, wide, match="bias type .*DoubleTensor.* should be the same")
+    same_error(
+        F.conv2d, TF.conv2d, x, w, wide, match="bias type .*DoubleTensor.* should be the same"
+    )
     same_error(F.conv2d, TF.conv2d, x.astype(np.int64), w, match=r"torch.LongTensor\) and weight")
 
 
@@ -227,5 +239,3 @@ def test_a_wrong_transposed_convolution_raises_pytorchs_error(case: str) -> None
     shape, kernel, settings, match = TRANSPOSED_ERRORS[case]
     inputs = normal(*shape), normal(*kernel)
     same_error(F.conv_transpose2d, TF.conv_transpose2d, *inputs, match=match, **settings)
-
-

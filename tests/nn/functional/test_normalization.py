@@ -77,7 +77,8 @@ def test_batch_norm_in_bfloat16_takes_either_type_of_parameter(training):
 
 def test_batch_norm_keeps_its_gradient_in_float64():
     ours, theirs = (
-        lambda x, *p, f=f: f(x, None, None, *p, training=True) for f in (F.batch_norm, TF.batch_norm)
+        lambda x, *p, f=f: f(x, None, None, *p, training=True)
+        for f in (F.batch_norm, TF.batch_norm)
     )
     w = C.astype(np.float64)
     compare(ours, theirs, normal(3, 4, 5, dtype=np.float64), w, w)
@@ -277,7 +278,9 @@ def test_instance_norm_errors():
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
 def test_local_response_norm(shape, size):
     for settings in ({}, {"alpha": 0.5, "beta": 0.6, "k": 2.0}):
-        compare(F.local_response_norm, TF.local_response_norm, normal(*shape), size=size, **settings)
+        compare(
+            F.local_response_norm, TF.local_response_norm, normal(*shape), size=size, **settings
+        )
 
 
 def test_local_response_norm_needs_three_dimensions():

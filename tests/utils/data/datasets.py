@@ -84,7 +84,8 @@ class Random(Squares):
     """Random numbers of Python, NumPy and jtoolbox."""
 
     def __getitem__(self, index):
-        ours = (jtoolbox.random.default_generator.next_seed() >> 32) % 2**30
+        seed = jtoolbox.random.default_generator.next_seed()
+        ours = np.random.PCG64(seed).random_raw() % 2**30
         return np.array([index, random.random(), np.random.rand(), ours])
 
 
@@ -108,7 +109,7 @@ class Values(data.Dataset):
 
 
 class Stream(data.IterableDataset):
-    """0 .. length - 1, shared out among the workers by turns, worker w getting w more at the end."""
+    """0 .. length - 1, shared out among the workers by turns; uneven: worker w reads on a while."""
 
     def __init__(self, length, uneven=False):
         self.length, self.uneven = length, uneven

@@ -73,7 +73,7 @@ def same_structure(ours, reference):
         assert list(ours) == list(reference)
         for key in reference:
             same_structure(ours[key], reference[key])
-    elif isinstance(reference, collections.abc.Sequence) and not isinstance(reference, (str, bytes)):
+    elif isinstance(reference, collections.abc.Sequence) and not isinstance(reference, str | bytes):
         assert len(ours) == len(reference)
         for a, b in zip(ours, reference, strict=True):
             same_structure(a, b)
@@ -141,7 +141,7 @@ ERRORS = {
     "an array of objects": ([np.array(["a"], object)], "found object"),
     "a date": ([np.datetime64("2020-01-01")], "datetime64"),
     "nothing": ([], "range"),
-    "unequal shapes": ([np.zeros(2), np.zeros(3)], r"equal size, but got \[2\] at entry 0 and \[3\]"),
+    "unequal shapes": ([np.zeros(2), np.zeros(3)], r"got \[2\] at entry 0 and \[3\]"),
     "unequal lengths": ([(1,), (1, 2)], r"equal size, found lengths \[1, 2\]"),
     "a missing key": ([{"a": 1, "b": 1}, {"a": 1}], "b"),
 }
