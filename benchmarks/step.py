@@ -62,7 +62,7 @@ def start(names: list[str], workload: str, size: int) -> list[timing.Worker]:
 def check_losses(workers: list[timing.Worker]) -> None:
     """Raises unless all competitors had the same losses in their first steps."""
     for worker in workers[1:]:
-        if not np.allclose(worker.losses, workers[0].losses, rtol=0, atol=TOLERANCE):
+        if not np.allclose(worker.losses, workers[0].losses, rtol=TOLERANCE, atol=TOLERANCE):
             raise SystemExit(
                 f"{worker.name} does not train the same network as {workers[0].name}: "
                 f"first losses {worker.losses} against {workers[0].losses}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import copy
+import math
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -30,7 +31,7 @@ class Size(tuple):
 
     def numel(self) -> int:
         """The number of elements: the product of the sizes."""
-        return int(np.prod(self, dtype=np.int64))
+        return math.prod(self)
 
     def __getitem__(self, index: Any) -> Any:
         found = super().__getitem__(index)
@@ -111,7 +112,7 @@ class Tensor(Handle):
 
     def numel(self) -> int:
         """The number of elements."""
-        return self.shape.numel()
+        return math.prod(self._node.aval.shape)
 
     nelement = numel
 
@@ -549,7 +550,7 @@ def roots_of(
                 "on no tensor with requires_grad=True, or was computed under no_grad()."
             )
         if gradient is None:
-            if output.numel() != 1:
+            if node.aval.shape and output.numel() != 1:
                 raise RuntimeError(
                     "grad can be implicitly created only for scalar outputs: this one has shape "
                     f"{list(output.shape)}. Reduce it with sum() or mean(), or pass gradient=."

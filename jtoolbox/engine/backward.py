@@ -37,36 +37,35 @@ SEGMENTS_AT_ONCE = 2
 class Walk:
     """What lies under the roots: pending inner nodes, leaves, and results of executed programs."""
 
-    def __init__(self, roots: Sequence[Node], create_graph: bool, stop: set[Node]):
-        self.inner: list[Node] = []
-        self.leaves: dict[Node, None] = {}
-        self.boundary: dict[Node, None] = {}
-        self.create_graph = create_graph
-        self.stop = stop
-        seen: set[Node] = set()
-        stack = [r for r in reversed(roots)]
+    __slots__ = ("inner", "leaves", "boundary")
+
+    def __init__(self, roots: Sequence[Node]):
+        self.inner = inner = []
+        self.leaves = leaves = []
+        self.boundary = boundary = []
+        stack = [r for r in reversed(roots) if r.requires_grad]
+        seen = set(stack)
         while stack:
             node = stack.pop()
-            if node in seen or not node.requires_grad:
-                continue
-            seen.add(node)
-            if node.flags & LEAF:
-                self.leaves[node] = None
+            flags = node.flags
+            if flags & LEAF:
+                leaves.append(node)
             elif node.value is not None:
                 if node.segment is None or node.segment[0].freed:
                     raise RuntimeError(FREED_GRAPH)
-                self.boundary[node] = None
+                boundary.append(node)
             else:
-                if node.flags & FREED and node.call.saves != "none":
+                if flags & FREED and node.call.saves != "none":
                     raise RuntimeError(FREED_GRAPH)
-                if node.flags & OVERWRITTEN:
+                if flags & OVERWRITTEN:
                     check_overwritten(node)
-                self.inner.append(node)
+                inner.append(node)
                 for i in reversed(node.inputs):
                     if i.__class__ is Node:
                         if i.flags & OVERWRITTEN:
                             check_overwritten(node)
-                        if i.requires_grad:
+                        if i.requires_grad and i not in seen:
+                            seen.add(i)
                             stack.append(i)
 
 
@@ -80,10 +79,10 @@ def check_overwritten(node: Node) -> None:
     if saves == "output":
         return
     inputs = [i for i in node.inputs if i is not None]
-    for i in inputs:
+    for k, i in enumerate(inputs):
         if i.__class__ is Node and i.flags & OVERWRITTEN:
             # Of several operands one is needed for the gradients of the others.
-            others = (n for n in inputs if n is not i and n.__class__ is Node)
+            others = [n for n in inputs[:k] + inputs[k + 1 :] if n.__class__ is Node]
             if len(inputs) == 1 or any(n.requires_grad for n in others):
                 raise RuntimeError(
                     OVERWRITTEN_VALUE.format(name=node.call.name, what="input", aval=i.aval)
@@ -148,32 +147,39 @@ def gradients(
     create_graph: bool,
 ) -> dict[Node, Node]:
     """Records the gradients of the roots by `wrt`, or by all leaves when that is None."""
-    if mode.backward is not None and mode.capture is None:
-        flush(mode.backward)
+    state = mode.__dict__
+    if state["backward"] is not None and state["capture"] is None:
+        flush(state["backward"])
     if create_graph:
         roots, revived = revive(roots)
         wrt = None if wrt is None else [revived.get(w, w) for w in wrt]
-    asked = set(wrt or ())
-    walk = Walk(roots, create_graph, asked)
+    walk = Walk(roots)
+    targets = walk.leaves + walk.boundary
     found: dict[Node, Node] = {}
-    targets = [*walk.leaves, *walk.boundary]
-    inner = set(walk.inner)
-    targets += [w for w in asked if w in inner]
-    pending = [(r, g) for r, g in zip(roots, given, strict=True) if r in inner]
-    for root, cotangent in zip(roots, given, strict=True):
-        if root not in inner and root.requires_grad:
-            _accumulate(found, root, cotangent if cotangent is not None else _ones(root))
-    if pending and targets:
-        results = _gradient_step([r for r, _ in pending], [g for _, g in pending], targets, create_graph)
-        for target, gradient in zip(targets, results, strict=True):
-            _accumulate(found, target, gradient, create_graph)
-    segments = _pull_segments(found, retain_graph)
+    segments: list[Segment] = []
+    if wrt is None and not walk.boundary:
+        results = _gradient_step(roots, given, targets, create_graph)
+        found = dict(zip(targets, results, strict=True))
+    else:
+        inner = set(walk.inner)
+        targets += [w for w in dict.fromkeys(wrt or ()) if w in inner]
+        pending = [(r, g) for r, g in zip(roots, given, strict=True) if r in inner]
+        for root, cotangent in zip(roots, given, strict=True):
+            if root not in inner and root.requires_grad:
+                _accumulate(found, root, cotangent if cotangent is not None else _ones(root))
+        if pending and targets:
+            starts, cotangents = [r for r, _ in pending], [g for _, g in pending]
+            results = _gradient_step(starts, cotangents, targets, create_graph)
+            for target, gradient in zip(targets, results, strict=True):
+                _accumulate(found, target, gradient, create_graph)
+        segments = _pull_segments(found)
     if not (retain_graph or create_graph):
         for node in walk.inner:
             node.flags |= FREED
         for segment in segments:
             segment.free()
-        mode.backward = mode.pending[-1] if mode.pending else None
+        batch = state["pending"]
+        state["backward"] = batch[-1] if batch else None
     if create_graph and wrt is not None:
         back = {new: old for old, new in revived.items()}
         found = {back.get(n, n): g for n, g in found.items()}
@@ -199,7 +205,7 @@ def run_hooks(hooks: Any, gradient: Node) -> Node:
     return gradient
 
 
-def _pull_segments(found: dict[Node, Node], retain_graph: bool) -> list[Segment]:
+def _pull_segments(found: dict[Node, Node]) -> list[Segment]:
     """Carries gradients that have arrived at executed programs on to those programs' inputs."""
     done: list[Segment] = []
     holders: list[Any] = []
@@ -277,36 +283,44 @@ def revive(roots: list[Node]) -> tuple[list[Node], dict[Node, Node]]:
     return [copies.get(r, r) for r in roots], copies
 
 
-def backward(roots: list[Node], given: list[Node | None], retain_graph: bool, create_graph: bool,
-             inputs: list[Node] | None = None) -> None:  # fmt: skip
+def backward(
+    roots: list[Node],
+    given: list[Node | None],
+    retain_graph: bool,
+    create_graph: bool,
+    inputs: list[Node] | None = None,
+) -> None:
     """Adds gradients of the roots to `.grad` of all leaves (and of nodes that retain theirs)."""
     found = gradients(roots, given, inputs, retain_graph=retain_graph, create_graph=create_graph)
-    allowed = None if inputs is None else set(inputs)
     joins = mode.backward is not None
+    allowed = None if inputs is None else set(inputs)
     for node, gradient in found.items():
         keep = node.flags & (LEAF | RETAIN) if allowed is None else node in allowed
-        owner = node.owner() if keep and node.owner is not None else None
+        reference = node.owner if keep else None
+        owner = None if reference is None else reference()
         if owner is None:
             continue
-        hooks = owner.__dict__.get("_hooks")
-        if hooks:
-            gradient = run_hooks(hooks, gradient)
-        _store(owner, gradient, create_graph)
-        after = owner.__dict__.get("_after_hooks")
-        for hook in list(after.values()) if after else ():
-            hook(owner)
+        extras = owner.__dict__
+        if extras and extras.get("_hooks"):
+            gradient = run_hooks(extras["_hooks"], gradient)
+        if owner._grad is None and gradient.owner is None:
+            owner._grad = gradient
+            gradient.owner = reference
+        else:
+            _store(owner, gradient, create_graph)
+        if extras and extras.get("_after_hooks"):
+            for hook in list(extras["_after_hooks"].values()):
+                hook(owner)
     if joins and mode.pending:
         mode.backward = mode.pending[-1]
 
 
 def _store(owner: Any, gradient: Node, graph: bool) -> None:
+    """Adds a gradient to what its owner has, in the handle that the user may hold."""
     known = owner._grad
     if known is None:
-        if gradient.owner is not None and gradient.live:
-            owner._grad = gradient.owner()
-            return
-        owner._grad = gradient
-        gradient.owner = weakref.ref(owner)
+        held = gradient.owner() if gradient.live else None  # type: ignore[misc]
+        owner._grad = wrap(gradient) if held is None else held
         return
     node = known if known.__class__ is Node else known._node
     total = add(node, gradient, graph)
@@ -316,4 +330,3 @@ def _store(owner: Any, gradient: Node, graph: bool) -> None:
     else:
         known._node = total
         total.owner = weakref.ref(known)
-

@@ -28,8 +28,6 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{name: getattr(ops, name) for name in ops.__all__},
     **{name: getattr(conversion, name) for name in ("cpu", "cuda", "type_as")},
 }
-# Names that mean something else on a Tensor than in the namespace.
-_NOT_METHODS = {"normal"}
 
 
 # --- methods that follow no rule ------------------------------------------------------------------
@@ -371,22 +369,16 @@ def install(tensor: type, **more: Callable[..., Any]) -> None:
     """
     names = TENSOR_NAMES.split()
     functions = {**FUNCTIONS, **more}
-    for name in names:
-        if name in functions and name not in _NOT_METHODS:
-            _hang(tensor, name, functions[name])
-    for name, method in {**_METHODS, **_written_methods(names, functions)}.items():
-        _hang(tensor, name, method)
+    plain = {name: functions[name] for name in names if name in functions}
+    for name, method in {**plain, **_written_methods(names, functions), **_METHODS}.items():
+        if name not in vars(tensor) or name.startswith("__"):
+            setattr(tensor, name, method)
     for name, function in _PROPERTIES.items():
         setattr(tensor, name, property(function, doc=function.__doc__))
     _install_operators(tensor, functions)
     tensor.__array_priority__ = 1000  # type: ignore[attr-defined]  # so that NumPy's operators yield
     Hooks.format = staticmethod(printing.format_tensor)  # type: ignore[attr-defined]
     Hooks.missing = staticmethod(missing_attribute)  # type: ignore[attr-defined]
-
-
-def _hang(tensor: type, name: str, method: Callable[..., Any]) -> None:
-    if name not in vars(tensor) or name.startswith("__"):
-        setattr(tensor, name, method)
 
 
 def _written_methods(names: list[str], functions: dict[str, Any]) -> dict[str, Any]:

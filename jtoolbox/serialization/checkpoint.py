@@ -12,12 +12,7 @@ from jtoolbox.serialization.atomic import open_atomic
 from jtoolbox.serialization.legacy import MAGIC, load_legacy
 from jtoolbox.serialization.pickler import Pickler
 from jtoolbox.serialization.placement import Placement
-from jtoolbox.serialization.safetensors import (
-    load_safetensors,
-    plan_safetensors,
-    read_metadata,
-    write_safetensors,
-)
+from jtoolbox.serialization.safetensors import dump_safetensors, load_safetensors, read_metadata
 from jtoolbox.serialization.source import Source, is_path, open_source
 
 __all__ = ["load", "save", "safetensors_metadata"]
@@ -69,9 +64,9 @@ def save(
         jtoolbox.save({"model": model.state_dict(), "epoch": 3}, "checkpoint.pt")
     """
     if _chosen_format(f, format) == "safetensors":
-        header, tensors = plan_safetensors(obj, metadata)
+        contents = dump_safetensors(obj, metadata)
         with _open_target(f) as file:
-            write_safetensors(header, tensors, file)
+            file.write(contents)
         return
     if metadata is not None:
         raise ValueError(_NO_METADATA)

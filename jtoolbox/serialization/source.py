@@ -41,11 +41,15 @@ def aligned_empty(nbytes: int) -> np.ndarray:
 
 
 class Source:
-    """A readable file from its present position on, with positions counted from there."""
+    """A readable file from its present position on, with positions counted from there.
 
-    def __init__(self, file: IO[bytes], name: str):
+    `path` is None for a file object.
+    """
+
+    def __init__(self, file: IO[bytes], name: str, path: str | None = None):
         self.file = file
         self.name = name
+        self.path = path
         self._start = file.tell()
         self.size = file.seek(0, os.SEEK_END) - self._start
         if self.size <= 0 and self._start > 0:
@@ -88,7 +92,7 @@ def open_source(f: Any) -> Iterator[Source]:
     """A `Source` over a path or a binary file object. A file object is left open."""
     if is_path(f):
         with open(f, "rb") as file:
-            yield Source(file, os.fspath(f))
+            yield Source(file, os.fsdecode(f), os.fsdecode(f))
         return
     if not hasattr(f, "read"):
         raise TypeError(_NOT_A_FILE.format(kind=type(f).__name__))

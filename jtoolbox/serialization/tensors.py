@@ -24,6 +24,7 @@ __all__ = [
     "Tensor",
     "device",
     "find",
+    "host_array",
     "host_bytes",
     "is_stored_as_tensor",
     "make_parameter",
@@ -47,10 +48,14 @@ def numpy_dtype(x: Any) -> np.dtype:
     return np.dtype(dtypes.as_numpy(x.dtype))
 
 
+def host_array(x: Any) -> np.ndarray:
+    """The values of a Tensor or an array in row-major order."""
+    return np.asarray(x.detach() if isinstance(x, Tensor) else x, order="C")
+
+
 def host_bytes(x: Any) -> np.ndarray:
     """The values of a Tensor or an array as bytes in row-major order."""
-    values = np.asarray(x.detach() if isinstance(x, Tensor) else x)
-    return np.ascontiguousarray(values).reshape(-1).view(np.uint8)
+    return host_array(x).reshape(-1).view(np.uint8)
 
 
 def storage_identity(x: Any) -> int:

@@ -115,7 +115,7 @@ def test_writing_a_view_writes_the_base():
     x, y = jt.tensor(X), torch.from_numpy(X.copy())
     for t in (x, y):
         t[1][2:4].zero_()
-        t[:, 0].view(-1)[3] = 9
+        t[1].view(-1)[3] = 9
         t.transpose(0, 1)[2, 1].fill_(5)
         t[0].t()[::2] += 1
         t.diagonal()[1] = -1
@@ -177,7 +177,7 @@ def test_index_errors_are_pytorchs(index, match):
     error = "IndexError"
     with pytest.raises(Exception) as expected:  # noqa: PT011
         torch.from_numpy(X)[torch_index(index)]
-    if index != "a":
+    if not isinstance(index, str):
         error = type(expected.value).__name__
     with pytest.raises((IndexError, ValueError, TypeError), match=match) as found:
         jt.tensor(X)[index]

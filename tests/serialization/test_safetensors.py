@@ -117,7 +117,6 @@ HOSTILE = {
     "deep json": file_with(b'{"a":' + b"[" * 100_000),
     "no utf-8": file_with(b'{"\xff\xfe": 1}'),
     "an entry that is a list": file_with({"a": [1, 2]}),
-    "a further key": file_with({"a": {**entry(), "b": 1}}, bytes(8)),
     "an unknown type": file_with({"a": entry("F8_E4M3")}, bytes(8)),
     "a type that is a list": file_with({"a": entry(["F32"])}, bytes(8)),
     "a negative size": file_with({"a": entry(shape=(-2,))}, bytes(8)),
@@ -131,13 +130,13 @@ HOSTILE = {
     "too many data": file_with({"a": entry()}, bytes(9)),
     "an overlap": file_with({"a": entry(), "b": entry(at=(4, 12))}, bytes(12)),
     "a gap": file_with({"a": entry(), "b": entry(at=(12, 20))}, bytes(20)),
-    "a name twice": file_with(
-        b'{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},'
-        b'"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}'
-    ),
     "metadata that is no text": file_with({"__metadata__": {"a": 1}}),
     "metadata that is a list": file_with({"__metadata__": [1]}),
+}
+UNREADABLE = {
+    "a type of 8 bits": file_with({"a": entry("F8_E4M3", at=(0, 2))}, bytes(2)),
     "many dimensions": file_with({"a": entry("U8", [1] * 1000, (0, 1))}, bytes(1)),
+    "nothing of a huge size": file_with({"a": entry(shape=(2**61, 0, 8), at=(0, 0))}),
 }
 
 
@@ -146,6 +145,13 @@ def test_a_damaged_or_hostile_file_is_a_runtime_error(case: str) -> None:
     HOSTILE[case].seek(0)
     with pytest.raises(RuntimeError, match=r"BytesIO: (not a whole safetensors file|neither)"):
         load(HOSTILE[case])
+
+
+@pytest.mark.parametrize("case", UNREADABLE)
+def test_a_type_or_shape_that_arrays_have_not_is_a_runtime_error(case: str) -> None:
+    UNREADABLE[case].seek(0)
+    with pytest.raises(RuntimeError, match="BytesIO: tensor 'a' has a type or shape"):
+        load(UNREADABLE[case])
 
 
 def test_a_bool_of_any_byte_is_true_or_false() -> None:

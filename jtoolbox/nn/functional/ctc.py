@@ -85,6 +85,9 @@ def _ctc_loss(
     longest: int,
 ) -> Array:
     require_float("ctc_loss", log_probs)
+    targets, input_lengths, target_lengths = (
+        jnp.asarray(v) for v in (targets, input_lengths, target_lengths)
+    )
     batched = log_probs.ndim == 3
     x = wide(log_probs) if batched else wide(log_probs)[:, None]
     if not batched:

@@ -26,9 +26,20 @@ OUT_OF_RANGE = (
 )
 
 
-def _check_rows(indices: Any, weight: Any, *_: Any) -> None:
-    """IndexError for an index outside the table, where the indices are known on the host."""
-    if not isinstance(indices, np.ndarray) or indices.dtype.kind not in "iu" or not indices.size:
+def _check_types(indices: Any, weight: Any) -> None:
+    if indices.dtype not in (np.int64, np.int32):
+        raise RuntimeError(WRONG_INDEX_TYPE.format(name=type_name(indices)))
+    if weight.ndim != 2:
+        raise RuntimeError(
+            "'weight' must be 2-D: (num_embeddings, embedding_dim), got a weight of shape "
+            f"{list(weight.shape)}"
+        )
+
+
+def _check_lookup(indices: Any, weight: Any, *_: Any) -> None:
+    """The errors of a look-up; the range only where the indices are known on the host."""
+    _check_types(indices, weight)
+    if not isinstance(indices, np.ndarray) or not indices.size:
         return
     low, high, rows = int(indices.min()), int(indices.max()), weight.shape[0]
     if low < 0 or high >= rows:
@@ -41,16 +52,6 @@ def _check_rows(indices: Any, weight: Any, *_: Any) -> None:
                 low=low,
                 high=high,
             )
-        )
-
-
-def _check_types(indices: Any, weight: Any) -> None:
-    if indices.dtype not in (np.int64, np.int32):
-        raise RuntimeError(WRONG_INDEX_TYPE.format(name=type_name(indices)))
-    if weight.ndim != 2:
-        raise RuntimeError(
-            "'weight' must be 2-D: (num_embeddings, embedding_dim), got a weight of shape "
-            f"{list(weight.shape)}"
         )
 
 
@@ -69,12 +70,11 @@ def _scale_gradient(x: Any, scale: Any) -> Any:
 _scale_gradient.defvjp(lambda x, scale: (x, scale), lambda scale, g: (g * scale, None))
 
 
-@op(name="embedding", check=_check_rows)
+@op(name="embedding", saves="none", check=_check_lookup)
 def _embedding(
     input: Array, weight: Array, padding_idx: int | None = None, scale_grad_by_freq: bool = False
 ) -> Array:
     indices, weight = jnp.asarray(input), jnp.asarray(weight)
-    _check_types(indices, weight)
     rows = _rows(indices, weight)
     if scale_grad_by_freq:
         counts = jnp.zeros(weight.shape[0], weight.dtype).at[indices].add(1, mode="drop")
@@ -84,11 +84,10 @@ def _embedding(
     return rows
 
 
-@op(differentiable=False, check=_check_rows)
-def _limit_norms(weight_input: Array, weight: Array, max_norm: float, norm_type: float) -> Array:
+@op(differentiable=False, check=_check_lookup)
+def _limit_norms(input: Array, weight: Array, max_norm: float, norm_type: float) -> Array:
     """The table with the used rows scaled down to a norm of at most `max_norm`."""
-    indices, weight = jnp.asarray(weight_input), jnp.asarray(weight)
-    _check_types(indices, weight)
+    indices, weight = jnp.asarray(input), jnp.asarray(weight)
     norms = jnp.linalg.norm(weight, ord=norm_type, axis=1)
     used = jnp.zeros(weight.shape[0], jnp.bool_).at[indices].set(True, mode="drop")
     scale = jnp.where(used & (norms > max_norm), max_norm / (norms + 1e-7), 1)

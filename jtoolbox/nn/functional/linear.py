@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax.numpy as jnp
@@ -15,10 +16,8 @@ __all__ = ["bilinear", "linear"]
 
 def _flattening_hint(shape: tuple[int, ...], features: int) -> str:
     """Says which flattening would make the last dimension fit, if one does."""
-    size = 1
-    for dim in reversed(range(len(shape))):
-        size *= shape[dim]
-        if size == features and dim < len(shape) - 1:
+    for dim in (*range(1, len(shape) - 1), 0):
+        if dim < len(shape) - 1 and math.prod(shape[dim:]) == features:
             return (
                 f" Flattening from axis {dim} would fit: x.flatten({dim}), or nn.Flatten({dim}) "
                 "before this layer."
@@ -45,9 +44,7 @@ def _check_linear(x: Any, weight: Any, bias: Any) -> None:
         )
     features = weight.shape[-1]
     if x.shape[-1] != features:
-        rows = 1
-        for n in x.shape[:-1]:
-            rows *= n
+        rows = math.prod(x.shape[:-1])
         outputs = weight.shape[0] if weight.ndim == 2 else 1
         raise RuntimeError(
             f"mat1 and mat2 shapes cannot be multiplied ({rows}x{x.shape[-1]} and "
@@ -78,7 +75,7 @@ def linear(input: Array, weight: Array, bias: Array | None = None) -> Array:
     y = lax.dot_general(x, weight, (((x.ndim - 1,), (weight.ndim - 1,)), ((), ())))
     if bias is None:
         return y
-    if jnp.broadcast_shapes(y.shape, bias.shape) != y.shape:
+    if bias.ndim == 1 and bias.shape[0] not in (1, y.shape[-1]):
         raise RuntimeError(
             f"linear expects a bias of shape {list(y.shape[-1:])}, got {list(bias.shape)}"
         )

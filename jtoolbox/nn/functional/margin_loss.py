@@ -1,6 +1,7 @@
 """Losses by margins: a score or distance must be better than another by some amount.
 
-Wherever a margin is just met, the gradient is PyTorch's: that of the violated side.
+Where a margin is just met the gradient is PyTorch's: that of a violated one, but 0 for the two that
+compare classes.
 """
 
 from __future__ import annotations
@@ -95,6 +96,11 @@ def margin_ranking_loss(
     return reduce_loss(clamp_min(-target * (input1 - input2) + margin, 0), reduction)
 
 
+def _excess(x: Array) -> Array:
+    """max(0, x) with gradient 0 at 0, unlike that of `clamp_min`."""
+    return jnp.where(x <= 0, jnp.zeros((), x.dtype), x)
+
+
 def _check_multi_margin(input, target, *_) -> None:
     if isinstance(target, np.ndarray) and target.dtype.kind in "iu" and target.size:
         classes = input.shape[-1] if input.ndim else 1
@@ -130,7 +136,7 @@ def multi_margin_loss(
     is_label = t[:, None] == jnp.arange(classes, dtype=t.dtype)
     zero = jnp.zeros((), x.dtype)
     score = jnp.sum(jnp.where(is_label, x, zero), 1, keepdims=True)
-    violation = jnp.where(is_label, zero, clamp_min(margin - score + x, 0))
+    violation = jnp.where(is_label, zero, _excess(margin - score + x))
     loss = jnp.sum(violation if p == 1 else violation * violation, 1) / classes
     if weight is not None:
         loss = loss * jnp.sum(jnp.where(is_label, weight, zero), 1)
@@ -191,7 +197,7 @@ def multilabel_margin_loss(
     hit = listed[:, :, None] & (t[:, :, None] == jnp.arange(classes, dtype=t.dtype))
     other = ~hit.any(1)
     score = jnp.sum(jnp.where(hit, x[:, None, :], jnp.zeros((), x.dtype)), 2)
-    violation = clamp_min(1 - (score[:, :, None] - x[:, None, :]), 0)
+    violation = _excess(1 - (score[:, :, None] - x[:, None, :]))
     counted = listed[:, :, None] & other[:, None, :]
     loss = jnp.sum(jnp.where(counted, violation, jnp.zeros((), x.dtype)), (1, 2)) / classes
     bad = (listed & ((t >= classes) | (t < -1))).any(1)

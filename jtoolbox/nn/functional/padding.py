@@ -68,6 +68,21 @@ _MODES: dict[str, Callable[..., list[Any]]] = {
 }
 
 
+def _cropped(x: Any, axis: int, low: int, high: int) -> Any:
+    """Without what negative amounts take away."""
+    start = max(-low, 0)
+    return _part(x, axis, start, x.shape[axis] - start - max(-high, 0))
+
+
+def _extended(x: Any, axis: int, low: int, high: int, mode: str) -> Any:
+    # As in PyTorch, a circle closes after cropping, a reflection comes before it.
+    if mode == "circular":
+        x = _cropped(x, axis, low, high)
+    if low > 0 or high > 0:
+        x = lax.concatenate(_MODES[mode](x, axis, max(low, 0), max(high, 0)), axis)
+    return x if mode == "circular" else _cropped(x, axis, low, high)
+
+
 def _amounts(pad: Sequence[int], ndim: int) -> list[tuple[int, int]]:
     """(before, after) for each padded dimension, the last dimension first."""
     if isinstance(pad, int) or not all(hasattr(p, "__index__") for p in pad):
@@ -134,9 +149,5 @@ def pad(
         return _constant(x, amounts, value)
     _check_mode(x, len(pad), mode, value)
     for i, (low, high) in enumerate(amounts):
-        axis = x.ndim - 1 - i
-        parts = _MODES[mode](x, axis, max(low, 0), max(high, 0))
-        x = lax.concatenate(parts, axis) if max(low, high) > 0 else x
-        start = max(-low, 0)
-        x = _part(x, axis, start, x.shape[axis] - start - max(-high, 0))
+        x = _extended(x, x.ndim - 1 - i, low, high, mode)
     return x

@@ -35,7 +35,7 @@ MAXIMA = {
     "padded": (2, {"kernel_size": 3, "stride": 2, "padding": 1}),
     "ceil mode": (2, {"kernel_size": 3, "stride": 2, "ceil_mode": True}),
     "ceil mode, padded": (2, {"kernel_size": 2, "stride": 3, "padding": 1, "ceil_mode": True}),
-    "dilated": (2, {"kernel_size": (3, 2), "dilation": (2, 3), "padding": (2, 1), "stride": 1}),
+    "dilated": (2, {"kernel_size": (3, 2), "dilation": (2, 3), "padding": 1, "stride": 1}),
     "lists": (2, {"kernel_size": [3, 2], "stride": [1, 2]}),
     "one number in a tuple": (2, {"kernel_size": (2,)}),
     "the whole plane": (2, {"kernel_size": (9, 8)}),
@@ -43,7 +43,7 @@ MAXIMA = {
     "1-d, long windows": (1, {"kernel_size": 10, "stride": 1, "padding": 4}),
     "1-d, long dilated windows": (
         1,
-        {"kernel_size": 9, "stride": 2, "padding": 8, "dilation": 2, "ceil_mode": True},
+        {"kernel_size": 9, "stride": 2, "padding": 4, "dilation": 2, "ceil_mode": True},
     ),
     "1-d, long windows side by side": (1, {"kernel_size": 11}),
     "3-d": (3, {"kernel_size": (2, 3, 2), "stride": (1, 2, 2), "padding": (1, 1, 0)}),
@@ -144,7 +144,7 @@ def test_power_average_pooling_equals_pytorchs(n, norm_type, settings) -> None:
 
 @pytest.mark.parametrize(
     ("n", "output_size"),
-    [(1, 1), (1, (4,)), (2, 1), (2, (3, 4)), (2, (4, None)), (2, (0, 2)), (2, 12), (3, (2, 3, 5))],
+    [(1, 1), (1, (4,)), (2, 1), (2, (3, 4)), (2, (4, None)), (2, 12), (3, (2, 3, 5))],
 )
 def test_adaptive_pooling_equals_pytorchs(n, output_size) -> None:
     compare(*both(f"adaptive_avg_pool{n}d"), normal(*SHAPES[n]), output_size=output_size)
@@ -156,7 +156,9 @@ def test_adaptive_pooling_equals_pytorchs(n, output_size) -> None:
     )
 
 
-def test_adaptive_pooling_takes_unbatched_input() -> None:
+def test_adaptive_pooling_takes_unbatched_input_and_gives_empty_results() -> None:
+    compare(*both("adaptive_avg_pool2d"), normal(1, 3, 9, 8), grad=False, output_size=(0, 2))
+    compare(*both("adaptive_max_pool2d"), normal(1, 3, 9, 8), grad=False, output_size=(2, 0))
     compare(*both("adaptive_avg_pool2d"), normal(3, 9, 8), output_size=(3, 5))
     compare(*both("adaptive_max_pool1d"), normal(3, 11), output_size=4)
 
@@ -168,7 +170,7 @@ def test_adaptive_pooling_takes_unbatched_input() -> None:
         (1, {"kernel_size": 3, "stride": 2, "padding": 1}, (12,)),
         (2, {"kernel_size": 2}, (9, 8)),
         (2, {"kernel_size": (2, 4), "stride": (3, 4)}, (2, 3, 9, 8)),
-        (3, {"kernel_size": 2}, None),
+        (3, {"kernel_size": 2}, (5, 6, 7)),
     ],
 )
 def test_unpooling_equals_pytorchs(n, settings, output_size) -> None:
