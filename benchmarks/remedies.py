@@ -46,11 +46,15 @@ def main() -> None:
         timing.Worker("remedied", options.workload, options.batch, chosen, {"REMEDIES": chosen})
         for chosen in ["none", *(options.set or SETS[options.workload])]
     ]
-    step.check_losses(workers)
+    remarks = step.check_losses(workers)
     results = timing.measure(workers, options.rounds, options.seconds, options.patience)
     for worker in workers:
         worker.close()
-    print(f"\n### {options.workload}, batch {options.batch}\n\n{timing.table(results, 'none')}")
+    print(
+        f"\n### {options.workload}, batch {options.batch}\n\n{timing.table(results, 'none')}\n",
+        *remarks,
+        sep="\n",
+    )
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
     python -m benchmarks.step --workload cnn --competitors jtoolbox,jax,torch
 
 Every competitor starts from the same weights and sees the same batches; their first losses must
-agree before any is timed. How they are timed: `benchmarks.timing`.
+agree, or a remark says who differs. How they are timed: `benchmarks.timing`.
 """
 
 import argparse
@@ -59,28 +59,36 @@ def start(names: list[str], workload: str, size: int) -> list[timing.Worker]:
     return workers
 
 
-def check_losses(workers: list[timing.Worker]) -> None:
-    """Raises unless all competitors had the same losses in their first steps."""
-    for worker in workers[1:]:
-        if not np.allclose(worker.losses, workers[0].losses, rtol=TOLERANCE, atol=TOLERANCE):
-            raise SystemExit(
-                f"{worker.name} does not train the same network as {workers[0].name}: "
-                f"first losses {worker.losses} against {workers[0].losses}"
-            )
+def check_losses(workers: list[timing.Worker]) -> list[str]:
+    """Compares the losses of the first steps with the median competitor's; says who differs.
+
+    Raises when it is jtoolbox: it would not be doing the same work. A competitor whose compiler
+    computes wrong gradients still does the work, so it stays in the table, with a remark.
+    """
+    expected = np.median([worker.losses for worker in workers], axis=0)
+    remarks = []
+    for worker in workers:
+        off = np.abs(np.asarray(worker.losses) - expected).max()
+        if off > TOLERANCE:
+            remarks.append(f"{worker.name}: its first losses are off by {off:.1e}")
+    wrong = [remark for remark in remarks if remark.startswith("jtoolbox")]
+    if wrong:
+        raise SystemExit("\n".join(wrong))
+    return remarks
 
 
 def run(options: argparse.Namespace, size: int) -> None:
     workers = start(options.competitors, options.workload, size)
     try:
-        check_losses(workers)
+        remarks = check_losses(workers)
         results = timing.measure(workers, options.rounds, options.seconds, options.patience)
     finally:
         for worker in workers:
             worker.close()
     print(f"\n### {options.workload}, batch {size}\n")
     print(timing.table(results, options.against), flush=True)
-    notes = {worker.about for worker in workers if worker.about}
-    print("\n".join(["", *sorted(notes)]))
+    notes = sorted({worker.about for worker in workers if worker.about})
+    print("\n".join(["", *notes, *remarks]))
 
 
 def main() -> None:

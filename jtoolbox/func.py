@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jtoolbox import dtypes
 from jtoolbox.engine.graph import Handle, is_tracer, leaf_node
 from jtoolbox.engine.modes import mode
 from jtoolbox.engine.record import node_of, value_of, wrap
@@ -165,7 +166,14 @@ def tree(module: Any, buffers: bool = True) -> dict[str, jax.Array]:
     found = dict(module.named_parameters())
     if buffers:
         found.update(module.named_buffers())
-    return {name: jnp.array(tensor.array) for name, tensor in found.items()}
+    return {name: _ordinary(tensor.array) for name, tensor in found.items()}
+
+
+def _ordinary(array: jax.Array) -> jax.Array:
+    """A copy in the type that JAX's present mode would give it."""
+    dtype = dtypes.canonical(array.dtype)
+    with jax.enable_x64(True):
+        return jnp.array(array, dtype, copy=True)
 
 
 def stack_module_state(models: Sequence[Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -330,7 +338,6 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
         with jax.enable_x64(True) if tensors else _nothing():
             given = to_arrays(cotangents)
             result = pull(given[0] if len(given) == 1 else given)
-        result = result[0] if len(primals) == 1 else result
         return to_tensors(result) if tensors else result
 
     parts = to_tensors((value, *aux)) if tensors else (value, *aux)

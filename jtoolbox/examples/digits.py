@@ -3,14 +3,15 @@
     python -m jtoolbox.examples.digits --style imperative
 
 The images are scikit-learn's: 1,797 of 8x8 pixels, 1,437 to train on and 360 to test. The plain loop
-(`imperative`), the loop frozen by `jtoolbox.jit` (`jit`), and pure functions with optax (`functional`)
-start from the same weights and see the same batches.
+(`imperative`), the same loop with its step frozen by `jtoolbox.jit` (`jit`), and pure functions of
+arrays with optax (`functional`) start from the same weights, see the same batches, and reach the same
+losses to rounding.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,45 +26,74 @@ from jtoolbox.func import functional_call
 from jtoolbox.nn import functional as F
 from jtoolbox.utils.data import DataLoader, TensorDataset
 
+_MISSING = 'this example needs scikit-learn and matplotlib: pip install "jtoolbox[examples]"'
+try:
+    from matplotlib.figure import Figure
+    from sklearn.datasets import load_digits
+except ImportError as error:
+    raise ImportError(_MISSING) from error
+
 MOMENTUM = 0.9
-Arrays = dict[str, jax.Array]
+TRAINING_IMAGES = 1437
+
+Batches = Iterable[tuple[torch.Tensor, torch.Tensor]]
+Style = Callable[[nn.Module, Iterable[Batches], float], Iterator[list[Any]]]
 
 
-def load_digits() -> tuple[TensorDataset, TensorDataset]:
+def load_data() -> tuple[TensorDataset, TensorDataset]:
     """The digits as training and test set: images (N, 1, 8, 8) in [0, 1], labels (N,)."""
-    from sklearn.datasets import load_digits as sklearn_digits
-
-    data = sklearn_digits()
-    images = (data.images / 16.0).astype(np.float32)[:, None]
-    order = np.random.default_rng(0).permutation(len(images))
-    images, labels = torch.tensor(images[order]), torch.tensor(data.target[order].astype(np.int64))
-    return TensorDataset(images[:1437], labels[:1437]), TensorDataset(images[1437:], labels[1437:])
+    digits = load_digits()
+    order = np.random.default_rng(0).permutation(len(digits.target))
+    images = torch.tensor((digits.images[order, None] / 16).astype(np.float32))
+    labels = torch.tensor(digits.target[order].astype(np.int64))
+    n = TRAINING_IMAGES
+    return TensorDataset(images[:n], labels[:n]), TensorDataset(images[n:], labels[n:])
 
 
 class Network(nn.Module):
-    """Two convolutions with batch statistics, pooling, and two linear layers."""
+    """Two convolutions, each with ReLU and pooling, and two linear layers: (N, 1, 8, 8) to (N, 10)."""
 
     def __init__(self) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            nn.Conv2d(1, 16, 3, padding=1),
+            nn.Conv2d(1, 32, 3, padding=1),
             nn.ReLU(),
             nn.MaxPool2d(2),
-            nn.Conv2d(16, 32, 3, padding=1),
+            nn.Conv2d(32, 64, 3, padding=1),
             nn.ReLU(),
             nn.MaxPool2d(2),
         )
-        self.classifier = nn.Sequential(nn.Linear(32 * 2 * 2, 64), nn.ReLU(), nn.Linear(64, 10))
+        self.classifier = nn.Sequential(nn.Linear(64 * 2 * 2, 64), nn.ReLU(), nn.Linear(64, 10))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.classifier(self.features(x).flatten(1))
 
 
-def imperative_step(model: nn.Module, lr: float) -> Callable[[Any, Any], Any]:
-    """One step of the loop as it is written with PyTorch."""
+# The three styles. Each takes the model, the batches of each epoch and the learning rate, and yields
+# the losses of an epoch after it, when the model holds what the epoch has taught it.
+
+
+def imperative(model: nn.Module, epochs: Iterable[Batches], lr: float) -> Iterator[list[Any]]:
+    """The loop as it is written with PyTorch."""
+    criterion = nn.CrossEntropyLoss()
+    optimizer = optim.SGD(model.parameters(), lr=lr, momentum=MOMENTUM)
+    for batches in epochs:
+        losses = []
+        for image, label in batches:
+            loss = criterion(model(image), label)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss)
+        yield losses
+
+
+def jit(model: nn.Module, epochs: Iterable[Batches], lr: float) -> Iterator[list[Any]]:
+    """The same loop with its step frozen: after the first call none of the step's Python runs."""
     criterion = nn.CrossEntropyLoss()
     optimizer = optim.SGD(model.parameters(), lr=lr, momentum=MOMENTUM)
 
+    @torch.jit
     def step(image: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         loss = criterion(model(image), label)
         optimizer.zero_grad()
@@ -71,38 +101,35 @@ def imperative_step(model: nn.Module, lr: float) -> Callable[[Any, Any], Any]:
         optimizer.step()
         return loss
 
-    return step
+    for batches in epochs:
+        yield [step(image, label) for image, label in batches]
 
 
-def jit_step(model: nn.Module, lr: float) -> Callable[[Any, Any], Any]:
-    """The same step, frozen: after the first call none of its Python runs."""
-    return torch.jit(imperative_step(model, lr))
-
-
-def functional_step(model: nn.Module, lr: float) -> Callable[[Any, Any], Any]:
-    """The same step as pure functions over a dict of arrays, with optax; `model` gets the result."""
+def functional(model: nn.Module, epochs: Iterable[Batches], lr: float) -> Iterator[list[Any]]:
+    """Pure functions over a dict of arrays, with optax; the model is only told the result."""
     transformation = optax.sgd(lr, momentum=MOMENTUM)
-    state: list[Any] = [torch.tree(model)]
-    state.append(transformation.init(state[0]))
 
-    def loss_of(params: Arrays, image: jax.Array, label: jax.Array) -> jax.Array:
+    def loss_of(params: Any, image: Any, label: Any) -> Any:
         return F.cross_entropy(functional_call(model, params, image), label)
 
     @jax.jit
-    def update(params: Arrays, moments: Any, image: jax.Array, label: jax.Array) -> Any:
+    def step(params: Any, state: Any, image: Any, label: Any) -> Any:
         loss, gradients = jax.value_and_grad(loss_of)(params, image, label)
-        updates, moments = transformation.update(gradients, moments, params)
-        return optax.apply_updates(params, updates), moments, loss
+        updates, state = transformation.update(gradients, state, params)
+        return optax.apply_updates(params, updates), state, loss
 
-    def step(image: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-        *state[:], loss = update(*state, image.numpy(), label.numpy())
-        return torch.tensor(loss)
+    params = torch.tree(model)
+    state = transformation.init(params)
+    for batches in epochs:
+        losses = []
+        for image, label in batches:
+            params, state, loss = step(params, state, image.numpy(), label.numpy())
+            losses.append(loss)
+        model.load_state_dict({name: torch.tensor(value) for name, value in params.items()})
+        yield losses
 
-    step.finish = lambda: model.load_state_dict(state[0])  # type: ignore[attr-defined]
-    return step
 
-
-STYLES = {"imperative": imperative_step, "jit": jit_step, "functional": functional_step}
+STYLES: dict[str, Style] = {"imperative": imperative, "jit": jit, "functional": functional}
 
 
 def accuracy(model: nn.Module, dataset: TensorDataset) -> float:
@@ -116,62 +143,79 @@ def accuracy(model: nn.Module, dataset: TensorDataset) -> float:
     return right / len(dataset)
 
 
-def train(step: Callable[[Any, Any], Any], loader: DataLoader, epochs: int) -> Iterator[float]:
-    """Runs the epochs under a progress bar and yields the mean loss of each."""
+def train(
+    style: Style, model: nn.Module, loader: DataLoader, test: TensorDataset, epochs: int, lr: float
+) -> Iterator[tuple[float, float]]:
+    """Trains under a progress bar; yields each epoch's mean loss and the test accuracy after it."""
     with tqdm(total=epochs * len(loader), unit="step") as bar:
-        for epoch in range(epochs):
-            losses = []
-            for image, label in loader:
-                losses.append(step(image, label))
+
+        def batches() -> Iterator[Any]:
+            for batch in loader:
+                yield batch
                 bar.update()
-            mean = float(np.mean([loss.item() for loss in losses]))
-            bar.set_description(f"epoch {epoch + 1}/{epochs}, loss {mean:.4f}")
-            yield mean
+
+        for losses in style(model, (batches() for _ in range(epochs)), lr):
+            loss = float(np.mean([loss.item() for loss in losses]))
+            share = accuracy(model, test)
+            bar.set_postfix_str(f"loss {loss:.4f}, test accuracy {share:.2%}")
+            yield loss, share
 
 
-def plot(losses: list[float], style: str) -> Any:
-    """The learning curve as a matplotlib figure."""
-    import matplotlib
-
-    matplotlib.use("Agg", force=False)
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(6, 4))
-    axes.plot(range(1, len(losses) + 1), losses, marker="o", markersize=3)
-    axes.set(xlabel="epoch", ylabel="mean training loss", yscale="log", title=f"digits, {style} loop")
-    axes.grid(alpha=0.3)
-    figure.tight_layout()
+def plot(losses: Sequence[float], accuracies: Sequence[float], title: str) -> Figure:
+    """The learning curve: mean training loss and test accuracy by epoch."""
+    epochs = range(1, len(losses) + 1)
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    figure.suptitle(title)
+    left, right = figure.subplots(1, 2)
+    left.plot(epochs, losses, marker="o", markersize=3, color="tab:blue")
+    left.set(xlabel="epoch", ylabel="mean training loss", yscale="log")
+    right.plot(epochs, [100 * a for a in accuracies], marker="o", markersize=3, color="tab:green")
+    right.set(xlabel="epoch", ylabel="test accuracy (%)")
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        axes.xaxis.get_major_locator().set_params(integer=True)
     return figure
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
-    parser.add_argument("--style", choices=list(STYLES), default="imperative")
-    parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--lr", type=float, default=0.05)
-    parser.add_argument("--seed", type=int, default=0)
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m jtoolbox.examples.digits",
+        description="Trains a convolutional network on handwritten digits.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--style", choices=list(STYLES), default="imperative", help="kind of loop")
+    parser.add_argument("--epochs", type=int, default=20, help="passes over the training images")
+    parser.add_argument("--batch-size", type=int, default=64, help="images in a step")
+    parser.add_argument("--lr", type=float, default=0.05, help="learning rate")
+    parser.add_argument("--seed", type=int, default=0, help="of initial weights and order of images")
     parser.add_argument("--out", type=Path, default=Path("digits-out"), help="folder for the results")
-    return parser.parse_args()
+    options = parser.parse_args(argv)
+    if options.epochs < 1:
+        parser.error(f"argument --epochs: must be 1 or more, got {options.epochs}")
+    if not 1 <= options.batch_size <= TRAINING_IMAGES:
+        parser.error(f"argument --batch-size: must be 1 to {TRAINING_IMAGES}, got {options.batch_size}")
+    return options
 
 
-def main() -> None:
-    """Trains, tests, saves a checkpoint and a picture of the learning curve."""
-    options = arguments()
+def main(argv: Sequence[str] | None = None) -> tuple[list[float], list[float]]:
+    """Trains, tests, saves a checkpoint and a picture; returns losses and accuracies by epoch."""
+    options = arguments(argv)
     torch.manual_seed(options.seed)
-    training, test = load_digits()
+    training, test = load_data()
     model = Network()
     loader = DataLoader(training, batch_size=options.batch_size, shuffle=True, drop_last=True)
-    step = STYLES[options.style](model, options.lr)
-    losses = list(train(step, loader, options.epochs))
-    getattr(step, "finish", lambda: None)()
+    style = STYLES[options.style]
+    results = list(train(style, model, loader, test, options.epochs, options.lr))
+    losses, accuracies = [list(column) for column in zip(*results, strict=True)]
     options.out.mkdir(parents=True, exist_ok=True)
-    checkpoint, picture = options.out / "digits.pt", options.out / "losses.png"
+    checkpoint, picture = options.out / "digits.pt", options.out / "learning-curve.png"
     torch.save(model.state_dict(), checkpoint)
-    plot(losses, options.style).savefig(picture, dpi=120)
-    print(f"losses: {losses[0]:.6f} (first epoch) ... {losses[-1]:.6f} (last)")
-    print(f"test accuracy: {accuracy(model, test):.2%}")
+    plot(losses, accuracies, f"Digits, {options.style} loop").savefig(picture, dpi=120)
+    print(f"training loss: {losses[0]:.6f} in the first epoch, {losses[-1]:.6f} in the last")
+    print(f"test accuracy: {accuracies[-1]:.2%}")
     print(f"saved {checkpoint} and {picture}")
+    return losses, accuracies
 
 
 if __name__ == "__main__":

@@ -41,7 +41,10 @@ def _cast(input: Array, dtype: Any) -> Array:
 
 def cast(input: Any, dtype: Any) -> Any:
     """`input` with another dtype; itself when it has that one already."""
-    if dtypes.as_numpy(input.dtype) == dtypes.canonical(dtypes.as_numpy(dtype)):
+    wanted = dtypes.as_numpy(dtype)
+    if not isinstance(input, Handle):  # Tensors hold 64 bits in any mode
+        wanted = dtypes.canonical(wanted)
+    if dtypes.as_numpy(input.dtype) == wanted:
         return input
     return _cast(input, dtype)
 

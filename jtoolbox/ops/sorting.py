@@ -149,7 +149,7 @@ def unique_consecutive(
     """As `unique`, but only neighbours that are equal become one, and the order stays."""
     value = host_value(input, "unique_consecutive")
     rows = value.reshape(-1) if dim is None else np.moveaxis(np.atleast_1d(value), dim, 0)
-    flat = rows.reshape(len(rows), -1)
+    flat = rows.reshape(len(rows), rows[:1].size)
     starts = np.ones(len(rows), bool)
     starts[1:] = (flat[1:] != flat[:-1]).any(axis=1)
     out = rows[starts] if dim is None else np.moveaxis(rows[starts], 0, dim)

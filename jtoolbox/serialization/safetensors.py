@@ -85,7 +85,7 @@ def _reader(source: Source) -> Iterator[Any]:
         if path is None:
             path = os.path.join(stack.enter_context(tempfile.TemporaryDirectory()), "contents")
             with open(path, "wb") as file:
-                shutil.copyfileobj(source.file, file)
+                file.write(source.read(0, source.size))
         try:
             reader = stack.enter_context(safetensors.safe_open(path, framework="np"))
         except safetensors.SafetensorError as error:

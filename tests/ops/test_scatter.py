@@ -30,8 +30,9 @@ def args_with(tensors, args):
 
 
 def test_scatter_agrees_with_pytorch():
-    compare(*both("scatter", 1), X, UNIQUE, SRC)
-    compare(*both("scatter", 0), X, np.array([[0, 1, 2, 0, 0]]), SRC)
+    compare(*both("scatter", 1), X, UNIQUE, SRC[:2, :4].copy())
+    compare(*both("scatter", 1), X, UNIQUE, SRC, grad=False)
+    compare(*both("scatter", 0), X, np.array([[0, 1, 2, 0, 0]]), SRC[:1].copy())
     compare(*both("scatter", 1, value=2.5), X, UNIQUE)
     compare(*both("scatter", 0, value=2.5), np.array(1.0, np.float32), np.array(0))
     compare(*both("scatter", 1, reduce="add"), X, UNIQUE, SRC, grad=False)
@@ -113,7 +114,7 @@ def test_copies_with_a_part_overwritten_agree_with_pytorch():
 @pytest.mark.parametrize(
     ("name", "arguments", "match"),
     [
-        ("scatter", (0, UNIQUE[0], SRC), "must have the same number of dimensions as self"),
+        ("scatter", (0, UNIQUE[0] % 3, SRC), "must have the same number of dimensions as self"),
         ("scatter", (1, UNIQUE + 5, SRC), "is out of bounds for dimension 1 with size 5"),
         ("scatter", (1, UNIQUE - 5, SRC), "index -5 is out of bounds for dimension 1|index -"),
         ("scatter", (1, UNIQUE * 1.0, SRC), "Expected dtype int32/int64 for index"),
@@ -141,9 +142,9 @@ def test_scatter_errors_are_pytorchs(name, arguments, match):
 
 def test_an_unknown_reduction_raises():
     index = REPEATED
-    same_error(lambda x, i: ops.scatter_reduce(x, 0, i, x, "max"),
-               lambda x, i: torch.scatter_reduce(x, 0, i, x, "max"), X, index,
-               match="reduce argument must be either sum, prod, mean, amax or amin, got max")  # fmt: skip
+    same_error(lambda x, i: ops.scatter_reduce(x, 0, i, x, "foo"),
+               lambda x, i: torch.scatter_reduce(x, 0, i, x, "foo"), X, index,
+               match="reduce argument must be either sum, prod, mean, amax or amin, got foo")  # fmt: skip
     same_error(lambda x, i: ops.scatter(x, 0, i, x, reduce="sum"),
                lambda x, i: torch.scatter(x, 0, i, x, reduce="sum"), X, index,
                match="reduce argument must be either add or multiply")  # fmt: skip

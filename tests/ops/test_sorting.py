@@ -21,7 +21,7 @@ def test_sort_is_stable_and_puts_nan_last(x, descending):
             lambda x: torch.sort(x, descending=descending, stable=True), x,
             grad=x is X)  # fmt: skip
     compare(lambda x: ops.argsort(x, 0, descending),
-            lambda x: torch.argsort(x, 0, descending, stable=True), x, grad=False)  # fmt: skip
+            lambda x: torch.argsort(x, dim=0, descending=descending, stable=True), x, grad=False)  # fmt: skip
 
 
 def test_sort_names_its_results():

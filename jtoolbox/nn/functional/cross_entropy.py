@@ -224,12 +224,7 @@ def nll_loss(
     loss = -_pick(x, labels, axis)
     loss = loss if w is None else loss * _of_class(w, labels)
     loss = _mean_over_labels(loss, labels, w, classes, ignore_index, reduction)
-    return _unbatched(loss, target, input, reduction).astype(input.dtype)
-
-
-def _unbatched(loss: Array, target: Array, input: Array, reduction: str) -> Array:
-    """Without a batch dimension, the loss has the shape of its one label: () or (1,)."""
-    return loss.reshape(target.shape) if input.ndim == 1 and reduction == "none" else loss
+    return loss.astype(input.dtype)
 
 
 @op(check=_check_cross_entropy)
@@ -274,7 +269,7 @@ def cross_entropy(
         smooth = _against_all(scores, total, w, axis)
         loss = (1 - label_smoothing) * loss + (label_smoothing / classes) * smooth
     loss = _mean_over_labels(loss, labels, w, classes, ignore_index, reduction)
-    return _unbatched(loss, target, input, reduction).astype(input.dtype)
+    return loss.astype(input.dtype)
 
 
 def _against_all(scores: Array, total: Array, weight: Any, axis: int) -> Array:

@@ -38,11 +38,6 @@ def _reflected(x: Any, axis: int, low: int, high: int) -> list[Any]:
 
 def _replicated(x: Any, axis: int, low: int, high: int) -> list[Any]:
     size = x.shape[axis]
-    if size + low + high < 1:
-        raise RuntimeError(
-            f"input (size {size} at dimension {axis}) is too small for the padding ({low}, {high}). "
-            f"Calculated output size: {size + low + high}"
-        )
 
     def repeated(edge: int, count: int) -> Any:
         shape = (*x.shape[:axis], count, *x.shape[axis + 1 :])
@@ -75,6 +70,11 @@ def _cropped(x: Any, axis: int, low: int, high: int) -> Any:
 
 
 def _extended(x: Any, axis: int, low: int, high: int, mode: str) -> Any:
+    if x.shape[axis] + low + high < 1:
+        raise RuntimeError(
+            f"input (size {x.shape[axis]} at dimension {axis}) is too small for the padding "
+            f"({low}, {high}). Calculated output size: {x.shape[axis] + low + high}"
+        )
     # As in PyTorch, a circle closes after cropping, a reflection comes before it.
     if mode == "circular":
         x = _cropped(x, axis, low, high)
