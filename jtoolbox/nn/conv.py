@@ -114,7 +114,9 @@ class _ConvNd(Module):
             text += f", groups={self.groups}"
         if self.bias is None:
             text += ", bias=False"
-        return text + ("" if self.padding_mode == "zeros" else f", padding_mode={self.padding_mode}")
+        if self.padding_mode != "zeros":
+            text += f", padding_mode={self.padding_mode}"
+        return text
 
 
 class _Convolution(_ConvNd):
@@ -183,8 +185,8 @@ class Conv2d(_Convolution):
     `weight` is (out_channels, in_channels / groups, KH, KW), `bias` (out_channels). Settings are
     numbers or one per dimension, with the meaning that they have in `Conv1d`.
 
-        >>> nn.Conv2d(16, 33, (3, 5), stride=(2, 1), padding=(4, 2))(torch.randn(8, 16, 50, 100)).shape
-        torch.Size([8, 33, 28, 100])
+        >>> nn.Conv2d(16, 33, (3, 5), stride=(2, 1), padding=2)(torch.randn(8, 16, 50, 100)).shape
+        torch.Size([8, 33, 26, 100])
     """
 
     _dims = 2
@@ -248,8 +250,8 @@ class _TransposedConvolution(_ConvNd):
         most = [size + s - 1 for size, s in zip(least, self.stride, strict=True)]
         if any(not a <= w <= b for a, w, b in zip(least, wanted, most, strict=True)):
             raise ValueError(
-                f"requested an output size of {wanted}, but valid sizes range from {least} to {most} "
-                f"(for an input of {list(input.shape[lead:])})"
+                f"requested an output size of {wanted}, but valid sizes range from {least} to "
+                f"{most} (for an input of {list(input.shape[lead:])})"
             )
         return tuple(w - a for w, a in zip(wanted, least, strict=True))
 

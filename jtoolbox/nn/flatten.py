@@ -15,8 +15,8 @@ __all__ = ["Flatten", "Unflatten"]
 class Flatten(Module):
     """Joins dimensions `start_dim` to `end_dim` into one; by default all but the batch.
 
-        >>> nn.Flatten()(torch.randn(32, 1, 5, 5)).shape
-        torch.Size([32, 25])
+    >>> nn.Flatten()(torch.randn(32, 1, 5, 5)).shape
+    torch.Size([32, 25])
     """
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1):

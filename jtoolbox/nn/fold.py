@@ -48,8 +48,8 @@ class Fold(Module):
 class Unfold(Module):
     """Lays out every window of a plane as a column: (N, C, H, W) to (N, C KH KW, L).
 
-        >>> nn.Unfold((2, 3))(torch.randn(2, 5, 3, 4)).shape
-        torch.Size([2, 30, 4])
+    >>> nn.Unfold((2, 3))(torch.randn(2, 5, 3, 4)).shape
+    torch.Size([2, 30, 4])
     """
 
     def __init__(self, kernel_size: Ints, dilation: Ints = 1, padding: Ints = 0, stride: Ints = 1):

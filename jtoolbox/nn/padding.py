@@ -18,7 +18,7 @@ __all__ = [
 
 
 class _Pad(Module):
-    """`padding` is one number, or (before, after) of the last dimension, then of the one before it."""
+    """`padding` is one number, or (before, after) of the last dimension, then of the next to it."""
 
     _dims: int
     _mode: str
@@ -97,7 +97,7 @@ class _ReflectionPad(_Pad):
 
 
 class ReflectionPad1d(_ReflectionPad):
-    """Mirrors the input at its border elements: input (N, C, W) or (C, W), padding (left, right)."""
+    """Mirrors the input at its borders: input (N, C, W) or (C, W), padding (left, right)."""
 
     _dims = 1
 

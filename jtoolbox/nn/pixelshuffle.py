@@ -12,8 +12,8 @@ __all__ = ["ChannelShuffle", "PixelShuffle", "PixelUnshuffle"]
 class PixelShuffle(Module):
     """Turns r² channels into r times the resolution: (*, C r², H, W) to (*, C, H r, W r).
 
-        >>> nn.PixelShuffle(3)(torch.randn(1, 9, 4, 4)).shape
-        torch.Size([1, 1, 12, 12])
+    >>> nn.PixelShuffle(3)(torch.randn(1, 9, 4, 4)).shape
+    torch.Size([1, 1, 12, 12])
     """
 
     def __init__(self, upscale_factor: int):

@@ -218,7 +218,7 @@ class _AdaptiveAvgPool(_Pool):
 
 
 class AdaptiveAvgPool1d(_AdaptiveAvgPool):
-    """The mean of `output_size` windows that divide L as evenly as they can: (N, C, L) or (C, L)."""
+    """The mean of `output_size` windows that divide (N, C, L) or (C, L) as evenly as they can."""
 
     _function = staticmethod(F.adaptive_avg_pool1d)
 

@@ -59,11 +59,9 @@ class Adam(Optimizer):
         check_number("weight_decay value", group["weight_decay"])
         check_differentiable(group)
 
-    def init(self, p: Array) -> State:
-        names = ["exp_avg", "exp_avg_sq"]
-        if any(g["amsgrad"] for g in self.param_groups):
-            names.append("max_exp_avg_sq")
-        return {name: jnp.zeros_like(p) for name in names}
+    def init(self, p: Array, amsgrad: bool = False, maximize: bool = False) -> State:
+        names = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
+        return {name: jnp.zeros_like(p) for name in names[: 2 + amsgrad]}
 
     def numbers(self, group: Mapping[str, Any], step: int) -> dict[str, float]:
         b1, b2 = (float(b) for b in group["betas"])

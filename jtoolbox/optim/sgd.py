@@ -50,22 +50,12 @@ class SGD(Optimizer):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
         check_differentiable(group)
 
-    def _make_state(self, p: Any, state: State) -> None:
-        pass  # the buffer comes with the first update that has momentum
+    def _advance(self, p: Any, state: State, group: dict[str, Any]) -> int:
+        if state and state["momentum_buffer"] is None:  # as older PyTorch saved it
+            state.clear()
+        return super()._advance(p, state, group) if group["momentum"] else 2
 
-    def _record(self, group: dict[str, Any], params: list[Any], step: int) -> None:
-        if group["momentum"]:
-            fresh = [p for p in params if "momentum_buffer" not in self.state[p]]
-            for p in fresh:
-                super()._make_state(p, self.state[p])
-            old = [p for p in params if p not in set(fresh)] if fresh else params
-            for part, number in ((fresh, 1), (old, 2)):
-                if part:
-                    super()._record(group, part, number)
-        else:
-            super()._record(group, params, step)
-
-    def init(self, p: Array) -> State:
+    def init(self, p: Array, nesterov: bool = False, maximize: bool = False) -> State:
         return {"momentum_buffer": jnp.zeros_like(p)}
 
     def numbers(self, group: Mapping[str, Any], step: int) -> dict[str, float]:

@@ -42,5 +42,5 @@ def test_a_bilinear_layer_needs_features() -> None:
 
 
 def test_a_wrong_shape_names_the_flattening_that_would_fit() -> None:
-    with pytest.raises(RuntimeError, match=r"received shape \[64, 1, 28, 28\]. Flattening from axis 1"):
+    with pytest.raises(RuntimeError, match="Flattening from axis 1 would fit"):
         jt.nn.Linear(784, 10)(jt.tensor(normal(64, 1, 28, 28)))

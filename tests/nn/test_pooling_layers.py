@@ -35,9 +35,7 @@ def test_pooling_layers_are_pytorchs(text: str) -> None:
     same_layer(text, normal(*LAYERS[text]))
 
 
-@pytest.mark.parametrize(
-    ("n", "shape"), [(1, (2, 3, 9)), (2, (2, 3, 7, 6)), (3, (1, 2, 4, 5, 4))]
-)
+@pytest.mark.parametrize(("n", "shape"), [(1, (2, 3, 9)), (2, (2, 3, 7, 6)), (3, (1, 2, 4, 5, 4))])
 def test_unpooling_layers_are_pytorchs(n: int, shape: tuple) -> None:
     results = []
     for lib in (jt, torch):

@@ -10,12 +10,13 @@ import torch
 import jtoolbox as jt
 from tests.reference import assert_same
 
+
 def normal(*shape: int) -> np.ndarray:
     return np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32)
 
 
 def build(text: str) -> tuple[Any, Any]:
-    """The layer that `nn.<text>` makes, here and in PyTorch, with PyTorch's initial values in both."""
+    """The layer that `nn.<text>` makes, here and in PyTorch, with the same values in both."""
     ours, theirs = eval(f"nn.{text}", {"nn": jt.nn}), eval(f"nn.{text}", {"nn": torch.nn})
     found = {k: tuple(v.shape) for k, v in ours.state_dict().items()}
     assert found == {k: tuple(v.shape) for k, v in theirs.state_dict().items()}

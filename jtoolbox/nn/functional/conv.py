@@ -50,8 +50,8 @@ def _check_rank(name: str, n: int, x: Any, weight: Any) -> None:
         if x.ndim == n:
             hint = " The channel dimension is missing: x.unsqueeze(1) adds it to a batch."
         raise RuntimeError(
-            f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to {name}, but got input of "
-            f"size: {list(x.shape)}. The axes are {_AXES[n]}, the batch may be left out.{hint}"
+            f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to {name}, but got input "
+            f"of size: {list(x.shape)}. The axes are {_AXES[n]}, the batch may be left out.{hint}"
         )
 
 
@@ -92,8 +92,8 @@ def _check_channels(n: int, x: Any, weight: Any, bias: Any, groups: int, transpo
     channels = weight.shape[0] if transposed else weight.shape[1] * groups
     if x.shape[1] != channels:
         raise RuntimeError(
-            f"Given {what}, weight of size {size}, expected input{list(x.shape)} to have {channels} "
-            f"channels, but got {x.shape[1]} channels instead{_channel_hint(n, x.shape, channels)}"
+            f"Given {what}, weight of size {size}, expected input{list(x.shape)} to have "
+            f"{channels} channels, but got {x.shape[1]} channels instead{_channel_hint(n, x.shape, channels)}"
         )
     outputs = weight.shape[1] * groups if transposed else weight.shape[0]
     if bias is not None and bias.shape != (outputs,):
@@ -146,7 +146,14 @@ def _pads(
 
 
 def _conv(
-    n: int, input: Any, weight: Any, bias: Any, stride: Ints, padding: Any, dilation: Ints, groups: int
+    n: int,
+    input: Any,
+    weight: Any,
+    bias: Any,
+    stride: Ints,
+    padding: Any,
+    dilation: Ints,
+    groups: int,
 ) -> Any:
     x, weight, bias, batched = _operands(f"conv{n}d", n, input, weight, bias, groups)
     strides = _setting("stride", stride, n, 1)

@@ -181,7 +181,8 @@ def _overlap_add(
     spread = spread.reshape(n, *sizes, -1, *pairs)
     y: Any = 0
     for offset in offsets(blocks):
-        block = spread[(slice(None),) * (d + 2) + tuple(v for i in offset for v in (i, slice(None)))]
+        within = [v for i in offset for v in (i, slice(None))]
+        block = spread[(*[slice(None)] * (d + 2), *within)]
         shift = [(i, b - 1 - i) for i, b in zip(offset, blocks, strict=True)]
         y = y + pad_axes(block, 0, range(1, d + 1), shift)
     order = [0, d + 1] + [v for i in range(d) for v in (i + 1, d + 2 + i)]

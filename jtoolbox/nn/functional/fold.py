@@ -9,8 +9,15 @@ from typing import Any
 import jax.numpy as jnp
 
 from jtoolbox.engine import Array, op
-from jtoolbox.nn.functional.windows import Ints, expand, offsets, pad_axes, spread, strided
-from jtoolbox.nn.functional.windows import window_count
+from jtoolbox.nn.functional.windows import (
+    Ints,
+    expand,
+    offsets,
+    pad_axes,
+    spread,
+    strided,
+    window_count,
+)
 
 __all__ = ["fold", "unfold"]
 
@@ -127,7 +134,7 @@ def _check_columns(
     if x.shape[-1] != math.prod(counts):
         raise RuntimeError(
             f"Given output_size={tuple(sizes)}, kernel_size={kernel}, dilation={dilation}, "
-            f"padding={padding}, stride={stride}, expected size of input's dimension 2 to match the "
-            f"calculated number of sliding blocks {counts[0]} * {counts[1]} = {math.prod(counts)}, "
+            f"padding={padding}, stride={stride}, expected size of input's dimension 2 to match "
+            f"the calculated number of sliding blocks {counts[0]} * {counts[1]} = {math.prod(counts)}, "
             f"but got input.size(2)={x.shape[-1]}."
         )

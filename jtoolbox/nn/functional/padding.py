@@ -104,8 +104,8 @@ def _constant(x: Any, amounts: list[tuple[int, int]], value: float | None) -> An
         cropped = x.shape[axis] + min(low, 0) + min(high, 0)
         if cropped < 0 or x.shape[axis] + low + high < 0:
             raise RuntimeError(
-                f"narrow(): length must be non-negative. The padding ({low}, {high}) takes more than "
-                f"the {x.shape[axis]} elements of dimension {axis} of input {list(x.shape)}"
+                f"narrow(): length must be non-negative. The padding ({low}, {high}) takes more "
+                f"than the {x.shape[axis]} elements of dimension {axis} of input {list(x.shape)}"
             )
         config[axis] = (low, high, 0)
     return lax.pad(x, jnp.asarray(0 if value is None else value).astype(x.dtype), config)

@@ -34,8 +34,8 @@ def pixel_shuffle(input: Array, upscale_factor: int) -> Array:
     *lead, channels, height, width = x.shape
     if channels % r**2:
         raise RuntimeError(
-            "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of "
-            f"upscale_factor, but input.size(-3)={channels} is not divisible by {r**2}"
+            "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square "
+            f"of upscale_factor, but input.size(-3)={channels} is not divisible by {r**2}"
         )
     x = x.reshape(*lead, channels // r**2, r, r, height, width)
     n = len(lead)
@@ -78,8 +78,7 @@ def channel_shuffle(input: Array, groups: int) -> Array:
         )
     if groups < 1:
         raise RuntimeError(
-            "Number of groups to divide channels in must be positive. Value of groups:"
-            f"{groups}"
+            f"Number of groups to divide channels in must be positive. Value of groups:{groups}"
         )
     n, channels = x.shape[:2]
     if channels % groups:

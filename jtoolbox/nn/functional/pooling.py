@@ -11,10 +11,19 @@ import numpy as np
 
 from jtoolbox import dtypes
 from jtoolbox.engine import Array, op
-from jtoolbox.nn.functional.checks import require_float, type_name
+from jtoolbox.nn.functional.checks import type_name
+from jtoolbox.nn.functional.pooling_input import (
+    adaptive_counts,
+    expand_setting,
+    pooling_window,
+    results_of,
+    window_counts,
+    with_batch,
+)
+from jtoolbox.nn.functional.unpooling import unpool, unpooled_size
 from jtoolbox.nn.functional.window_maximum import adaptive_maximum, window_maximum
 from jtoolbox.nn.functional.window_sum import adaptive_mean, window_mean
-from jtoolbox.nn.functional.windows import Ints, expand, window_count
+from jtoolbox.nn.functional.windows import Ints
 
 __all__ = [
     *("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d"),
@@ -23,78 +32,7 @@ __all__ = [
     *("max_pool1d", "max_pool2d", "max_pool3d", "max_unpool1d", "max_unpool2d", "max_unpool3d"),
 ]
 
-_AXES = {1: "(N, C, L)", 2: "(N, C, H, W)", 3: "(N, C, D, H, W)"}
-_SETTING = "{name}: {setting} must either be a single int, or a tuple of {n} ints, got {value}"
-_RANK = (
-    "{name}: Expected {least}D or {most}D (batch mode) tensor with optional 0 dim batch size for "
-    "input, but got:{shape}. The axes are {axes}, the batch may be left out."
-)
-
-
-def _expand(name: str, setting: str, value: Any, n: int) -> tuple[int, ...]:
-    message = _SETTING.replace("{name}", name).replace("{setting}", setting)
-    return expand(value, n, message)
-
-
-def _check_positive(setting: str, values: Sequence[int]) -> None:
-    if setting == "stride" and min(values) == 0:
-        raise RuntimeError("stride should not be zero")
-    if min(values) < 1:
-        raise RuntimeError(f"{setting} should be greater than zero, but got {list(values)}")
-
-
-def _window(
-    name: str, n: int, kernel_size: Ints, stride: Ints | None, padding: Ints, dilation: Ints = 1
-) -> tuple[tuple[int, ...], ...]:
-    """kernel, stride, padding and dilation per dimension, checked."""
-    kernel = _expand(name, "kernel_size", kernel_size, n)
-    strides = kernel if stride is None or stride == () else _expand(name, "stride", stride, n)
-    pads = _expand(name, "padding", padding, n)
-    dilations = _expand(name, "dilation", dilation, n)
-    _check_positive("stride", strides)
-    _check_positive("kernel size", kernel)
-    _check_positive("dilation", dilations)
-    for p, k, d in zip(pads, kernel, dilations, strict=True):
-        if p < 0:
-            raise RuntimeError(f"pad must be non-negative, but got pad: {p}")
-        if p > (d * (k - 1) + 1) // 2:
-            raise RuntimeError(
-                f"pad should be at most half of effective kernel size, but got pad={p}, "
-                f"kernel_size={k} and dilation={d}"
-            )
-    return kernel, strides, pads, dilations
-
-
-def _with_batch(name: str, n: int, input: Any) -> tuple[Any, bool]:
-    """The input with a batch, and whether it had one."""
-    x = jnp.asarray(input)
-    if x.ndim not in (n + 1, n + 2) or 0 in x.shape[x.ndim - n - 1 :]:
-        raise RuntimeError(
-            _RANK.format(name=name, least=n + 1, most=n + 2, shape=list(x.shape), axes=_AXES[n])
-        )
-    return (x, True) if x.ndim == n + 2 else (x[None], False)
-
-
-def _counts(x: Any, window: tuple[tuple[int, ...], ...], ceil_mode: bool) -> list[int]:
-    """How many windows fit per dimension."""
-    settings = zip(x.shape[2:], *window, strict=True)
-    counts = [window_count(*setting, ceil_mode) for setting in settings]
-    if min(counts) < 1:
-        given = "x".join(str(v) for v in x.shape[1:])
-        result = "x".join(str(v) for v in (x.shape[1], *counts))
-        raise RuntimeError(
-            f"Given input size: ({given}). Calculated output size: ({result}). Output size is too "
-            f"small: the kernel {window[0]} does not fit"
-        )
-    return counts
-
-
 # --- maximum -------------------------------------------------------------------------------------
-
-
-def _results(results: tuple[Any, ...], batched: bool) -> Any:
-    results = results if batched else tuple(r[0] for r in results)
-    return results if len(results) > 1 else results[0]
 
 
 def _max_pool(
@@ -108,12 +46,12 @@ def _max_pool(
     return_indices: bool,
 ) -> Any:
     name = f"max_pool{n}d"
-    x, batched = _with_batch(name, n, input)
+    x, batched = with_batch(name, n, input)
     if x.dtype == np.bool_:
         raise NotImplementedError(f"\"{name}\" not implemented for '{type_name(x)}'")
-    window = _window(name, n, kernel_size, stride, padding, dilation)
-    counts = _counts(x, window, ceil_mode)
-    return _results(window_maximum(x, *window, counts, return_indices), batched)
+    window = pooling_window(name, n, kernel_size, stride, padding, dilation)
+    counts = window_counts(x, window, ceil_mode)
+    return results_of(window_maximum(x, *window, counts, return_indices), batched)
 
 
 @op
@@ -190,11 +128,11 @@ def _avg_pool(
     divisor_override: int | None = None,
 ) -> Any:
     name = f"avg_pool{n}d"
-    x, batched = _with_batch(name, n, input)
+    x, batched = with_batch(name, n, input)
     if divisor_override == 0:
         raise RuntimeError("divisor must be not zero")
-    window = _window(name, n, kernel_size, stride, padding)
-    counts = _counts(x, window, ceil_mode)
+    window = pooling_window(name, n, kernel_size, stride, padding)
+    counts = window_counts(x, window, ceil_mode)
     y = window_mean(x, *window[:3], counts, count_include_pad, divisor_override)
     return y if batched else y[0]
 
@@ -267,7 +205,7 @@ def _lp_pool(
 ) -> Any:
     x = jnp.asarray(input)
     powers = x ** (int(norm_type) if float(norm_type).is_integer() else norm_type)
-    size = math.prod(_expand(f"lp_pool{n}d", "kernel_size", kernel_size, n))
+    size = math.prod(expand_setting(f"lp_pool{n}d", "kernel_size", kernel_size, n))
     mean = _avg_pool(n, powers, kernel_size, stride, 0, ceil_mode, True)
     return jnp.power(mean * size, 1 / norm_type)
 
@@ -321,24 +259,8 @@ def lp_pool3d(
 # --- adaptive ------------------------------------------------------------------------------------
 
 
-def _adaptive(name: str, n: int, input: Any, output_size: Any) -> tuple[Any, list[int], bool]:
-    """The input with a batch, how many windows per dimension, and whether it had a batch."""
-    x, batched = _with_batch(name, n, input)
-    require_float(name, x)
-    wanted = tuple(output_size) if isinstance(output_size, Sequence) else (output_size,) * n
-    if len(wanted) != n:
-        raise RuntimeError(f"{name}: output_size must be {n}, got {list(wanted)}")
-    counts = [size if w is None else w for w, size in zip(wanted, x.shape[2:], strict=True)]
-    if min(counts) < 0:
-        raise RuntimeError(
-            f"{name}: elements of output_size must be greater than or equal to 0 but received "
-            f"{list(wanted)}"
-        )
-    return x, counts, batched
-
-
 def _adaptive_avg_pool(n: int, input: Any, output_size: Any) -> Any:
-    x, counts, batched = _adaptive(f"adaptive_avg_pool{n}d", n, input, output_size)
+    x, counts, batched = adaptive_counts(f"adaptive_avg_pool{n}d", n, input, output_size)
     empty = 0 in counts
     y = jnp.zeros((*x.shape[:2], *counts), x.dtype) if empty else adaptive_mean(x, counts)
     return y if batched else y[0]
@@ -378,12 +300,12 @@ def adaptive_avg_pool3d(input: Array, output_size: int | Sequence[int | None]) -
 
 
 def _adaptive_max_pool(n: int, input: Any, output_size: Any, return_indices: bool) -> Any:
-    x, counts, batched = _adaptive(f"adaptive_max_pool{n}d", n, input, output_size)
+    x, counts, batched = adaptive_counts(f"adaptive_max_pool{n}d", n, input, output_size)
     if 0 in counts:
         shape = (*x.shape[:2], *counts)
         results = (jnp.zeros(shape, x.dtype), jnp.zeros(shape, dtypes.index_dtype()))
-        return _results(results[: 1 + return_indices], batched)
-    return _results(adaptive_maximum(x, counts, return_indices), batched)
+        return results_of(results[: 1 + return_indices], batched)
+    return results_of(adaptive_maximum(x, counts, return_indices), batched)
 
 
 @op
@@ -420,73 +342,6 @@ def adaptive_max_pool3d(
 # --- the inverse of max-pooling ------------------------------------------------------------------
 
 
-def _check_positions(input: Any, indices: Any, output_size: tuple[int, ...]) -> None:
-    if not isinstance(indices, np.ndarray) or not indices.size:
-        return
-    low, high = int(indices.min()), int(indices.max())
-    if low < 0 or high >= math.prod(output_size):
-        sizes = "x".join(str(v) for v in output_size)
-        raise RuntimeError(
-            f"Found an invalid max index: {low if low < 0 else high} (output volumes are of size "
-            f"{sizes}): give the output_size that the indices were made for"
-        )
-
-
-@op(name="max_unpool", check=_check_positions)
-def _max_unpool(input: Array, indices: Array, output_size: tuple[int, ...]) -> Array:
-    x, indices = jnp.asarray(input), jnp.asarray(indices)
-    n, size = len(output_size), math.prod(output_size)
-    if indices.dtype != dtypes.index_dtype():
-        raise RuntimeError(
-            f"elements in indices should be type int64 but got: {type_name(indices)}"
-        )
-    if indices.shape != x.shape:
-        raise RuntimeError(
-            "Expected shape of indices to be same as that of the input tensor "
-            f"({list(x.shape)}) but got indices tensor with shape: {list(indices.shape)}"
-        )
-    lead = x.shape[: x.ndim - n]
-    places = indices.reshape(math.prod(lead), -1)
-    planes = np.arange(math.prod(lead))[:, None]
-    y = jnp.zeros((math.prod(lead), size), x.dtype)
-    y = y.at[planes, places].set(x.reshape(places.shape), mode="drop", unique_indices=True)
-    if jnp.issubdtype(x.dtype, jnp.inexact):
-        y = jnp.where(((places < 0) | (places >= size)).any(), jnp.nan, y)
-    return y.reshape(*lead, *output_size)
-
-
-def _unpooled_size(
-    n: int, input: Any, kernel_size: Ints, stride: Ints | None, padding: Ints, output_size: Any
-) -> tuple[int, ...]:
-    """The size that was pooled: the one given, if it is possible, or the smallest usual one."""
-    name = f"max_unpool{n}d"
-    if len(input.shape) not in (n + 1, n + 2):
-        raise RuntimeError(
-            f"Input to {name} should be a {n + 1}d or {n + 2}d Tensor, but got a tensor with "
-            f"{len(input.shape)} dimensions."
-        )
-    kernel = _expand(name, "kernel_size", kernel_size, n)
-    strides = kernel if stride is None else _expand(name, "stride", stride, n)
-    pads = _expand(name, "padding", padding, n)
-    settings = zip(input.shape[len(input.shape) - n :], kernel, strides, pads, strict=True)
-    usual = tuple((size - 1) * s - 2 * p + k for size, k, s, p in settings)
-    if output_size is None:
-        return usual
-    given = tuple(output_size)[2:] if len(output_size) == n + 2 else tuple(output_size)
-    if len(given) != n:
-        raise ValueError(
-            f"output_size should be a sequence containing {n} or {n + 2} elements, but it has a "
-            f"length of '{len(given)}'"
-        )
-    for i, (size, middle, s) in enumerate(zip(given, usual, strides, strict=True)):
-        if not middle - s < size < middle + s:
-            raise ValueError(
-                f'invalid output_size "{given}" (dim {i} must be between {middle - s} and '
-                f"{middle + s})"
-            )
-    return given
-
-
 def max_unpool1d(
     input: Array,
     indices: Array,
@@ -502,8 +357,8 @@ def max_unpool1d(
     away. Raises RuntimeError for an index outside; where the indices cannot be looked at, the
     result is NaN.
     """
-    size = _unpooled_size(1, input, kernel_size, stride, padding, output_size)
-    return _max_unpool(input, indices, size)
+    size = unpooled_size(1, input, kernel_size, stride, padding, output_size)
+    return unpool(input, indices, size)
 
 
 def max_unpool2d(
@@ -518,8 +373,8 @@ def max_unpool2d(
 
     Shapes: input and indices (N, C, H', W') or (C, H', W').
     """
-    size = _unpooled_size(2, input, kernel_size, stride, padding, output_size)
-    return _max_unpool(input, indices, size)
+    size = unpooled_size(2, input, kernel_size, stride, padding, output_size)
+    return unpool(input, indices, size)
 
 
 def max_unpool3d(
@@ -534,5 +389,5 @@ def max_unpool3d(
 
     Shapes: input and indices (N, C, D', H', W') or (C, D', H', W').
     """
-    size = _unpooled_size(3, input, kernel_size, stride, padding, output_size)
-    return _max_unpool(input, indices, size)
+    size = unpooled_size(3, input, kernel_size, stride, padding, output_size)
+    return unpool(input, indices, size)

@@ -1,11 +1,11 @@
 """The greatest element of every window, dimension after dimension.
 
-NOTE: ties. PyTorch gives a window's gradient to one element: the first of the greatest, in row-major
-order; after a ReLU windows full of zeros are common. `jnp.max` would split it between them, and
-`reduce_window` does not, but its gradient is a slow select-and-scatter. So the maximum is a chain of
-`where(later > first, later, first)`, whose gradient is exact, exists in forward mode and of second
-order, and reuses the comparisons. One dimension after the other needs fewer comparisons and finds
-the same element. Forward and gradient on two CPU cores, in milliseconds of processor time against
+NOTE: ties. PyTorch gives a window's gradient to one element: the first of the greatest, in row-
+major order; after a ReLU windows full of zeros are common. `jnp.max` would split it between them,
+and `reduce_window` does not, but its gradient is a slow select-and-scatter. So the maximum is a
+chain of `where(later > first, later, first)`, whose gradient is exact, exists in forward mode and
+of second order, and reuses the comparisons. One dimension after the other needs fewer comparisons
+and finds the same element. Forward and gradient on two CPU cores, in milliseconds of processor time against
 `reduce_window` (benchmarks/convolutions.py): 2x2, 64x64x24x24: 13 and 28; 3x3 stride 2,
 16x64x56x56: 19 and 56. Channels last inside, because the CPU's convolutions leave them there.
 """
@@ -42,7 +42,7 @@ def window_maximum(
     counts: Sequence[int],
     with_indices: bool,
 ) -> Candidates:
-    """(N, C, *sizes) to the maxima (N, C, *counts), and their flat positions in a plane if asked."""
+    """(N, C, *sizes) to the maxima (N, C, *counts) and, if asked, their flat positions."""
     candidates, first = _candidates(x, with_indices)
     settings = list(zip(kernel, stride, padding, dilation, counts, strict=True))
     for i in reversed(range(len(kernel))):
@@ -91,7 +91,13 @@ def _choose(first: Candidates, later: Candidates, axis: int, forced: Any = None)
 
 
 def _along(
-    candidates: Candidates, axis: int, kernel: int, stride: int, padding: int, dilation: int, count: int
+    candidates: Candidates,
+    axis: int,
+    kernel: int,
+    stride: int,
+    padding: int,
+    dilation: int,
+    count: int,
 ) -> Candidates:
     """The maxima of the windows along one axis."""
     size = candidates[0].shape[axis]
@@ -119,7 +125,13 @@ def _lowest(dtype: Any) -> Any:
 
 
 def _by_halves(
-    candidates: Candidates, axis: int, kernel: int, stride: int, padding: int, dilation: int, count: int
+    candidates: Candidates,
+    axis: int,
+    kernel: int,
+    stride: int,
+    padding: int,
+    dilation: int,
+    count: int,
 ) -> Candidates:
     """Long windows: the maxima of 1, 2, 4, 8 ... elements from every place on, put together."""
 

@@ -71,7 +71,8 @@ def _sum_along(x: Any, axis: int, kernel: int, stride: int, padding: int, count:
     reach = (count - 1) * stride + kernel
     x = pad_axes(x, 0, [axis], [(padding, reach - x.shape[axis] - padding)])
     if kernel == stride:
-        return x.reshape(*x.shape[:axis], count, kernel, *x.shape[axis + 1 :]).sum(axis + 1, x.dtype)
+        split = x.reshape(*x.shape[:axis], count, kernel, *x.shape[axis + 1 :])
+        return split.sum(axis + 1, x.dtype)
     if kernel <= _MOST_SLICES:
         return sum(strided(x, axis, i, count, stride) for i in range(kernel))
     window, strides = [1] * x.ndim, [1] * x.ndim

@@ -15,7 +15,7 @@ Ints = int | Sequence[int]
 
 
 def expand(value: Any, n: int, message: str) -> tuple[int, ...]:
-    """A setting given once or per dimension as `n` integers; RuntimeError with `message` otherwise."""
+    """A setting given once or per dimension as `n` integers; else RuntimeError with `message`."""
     if isinstance(value, Sequence) and not isinstance(value, str):
         values = tuple(value) * n if len(value) == 1 else tuple(value)
     else:
@@ -31,7 +31,7 @@ def expand(value: Any, n: int, message: str) -> tuple[int, ...]:
 def window_count(
     size: int, kernel: int, stride: int, padding: int, dilation: int = 1, ceil_mode: bool = False
 ) -> int:
-    """How many windows fit. With `ceil_mode` the last one may reach past the end, but not start there."""
+    """How many windows fit. With `ceil_mode` the last may reach past the end, but not start there."""
     span = size + 2 * padding - dilation * (kernel - 1) - 1
     count = (span + (stride - 1 if ceil_mode else 0)) // stride + 1
     if ceil_mode and (count - 1) * stride >= size + padding:

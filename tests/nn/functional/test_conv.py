@@ -168,8 +168,8 @@ ERRORS = {
         (1, 3, 8, 8),
         (4, 2, 3, 3),
         {},
-        r"weight of size \[4, 2, 3, 3\], expected input\[1, 3, 8, 8\] to have 2 channels, but got 3 "
-        "channels instead",
+        r"weight of size \[4, 2, 3, 3\], expected input\[1, 3, 8, 8\] to have 2 channels, but got "
+        "3 channels instead",
     ),
     "channels last": ((1, 8, 9, 3), (4, 3, 3, 3), {}, r"x\.permute\(0, 3, 1, 2\)"),
     "a batch without channels": ((64, 28, 28), (4, 1, 3, 3), {}, r"x\.unsqueeze\(1\)"),
@@ -177,7 +177,8 @@ ERRORS = {
         (3, 8),
         (4, 3, 3, 3),
         {},
-        r"Expected 3D \(unbatched\) or 4D \(batched\) input to conv2d, but got input of size: \[3, 8\]",
+        r"Expected 3D \(unbatched\) or 4D \(batched\) input to conv2d, but got input of size: "
+        r"\[3, 8\]",
     ),
     "wrong rank of weight": ((1, 3, 8, 8), (4, 3, 3), {}, "Expected a 4-dimensional weight"),
     "input too small": ((1, 3, 2, 2), (4, 3, 3, 3), {}, r"\(2 x 2\). Kernel size: \(3 x 3\)"),

@@ -51,7 +51,7 @@ def test_max_norm_leaves_an_array_as_it_is() -> None:
 
 
 def test_an_index_out_of_range_raises_pytorchs_error() -> None:
-    match = "index out of range in self: the table has 6 rows, so indices lie between 0 and 5; got 6"
+    match = "index out of range in self: .* 6 rows, so indices lie between 0 and 5; got 6"
     same_error(embedding, TF.embedding, np.array([0, 6]), TABLE, match=match)
     same_error(embedding, TF.embedding, np.array([0, -1]), TABLE, match="got -1")
 

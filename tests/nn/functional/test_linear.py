@@ -58,7 +58,7 @@ def test_a_wrong_shape_raises_pytorchs_error(case: str) -> None:
 
 def test_a_wrong_type_or_bias_raises_pytorchs_error() -> None:
     x, w = normal(3, 20), normal(4, 20)
-    same_error(linear, TF.linear, x.astype(np.float64), w, match="same dtype, but got Double and Flo")
+    same_error(linear, TF.linear, x.astype(np.float64), w, match="got Double and Float")
     same_error(linear, TF.linear, x, w, normal(4, dtype=np.float64), match="same dtype")
     same_error(linear, TF.linear, x, w, normal(5), match=r"bias of shape \[4\], got \[5\]")
 
@@ -73,8 +73,8 @@ def test_bilinear_equals_pytorchs(lead) -> None:
 @pytest.mark.parametrize(
     ("shapes", "match"),
     [
-        (((3, 6), (3, 5), (2, 4, 5)), "input1 size does not match weight size: got 6 but expected 4"),
-        (((3, 4), (3, 6), (2, 4, 5)), "input2 size does not match weight size: got 6 but expected 5"),
+        (((3, 6), (3, 5), (2, 4, 5)), "input1 size does not match weight size: got 6"),
+        (((3, 4), (3, 6), (2, 4, 5)), "input2 size does not match weight size: got 6"),
         (((3, 4), (2, 5), (2, 4, 5)), "batch dimensions do not match at dim 0: got 3 and 2"),
         (((3, 4), (3, 1, 5), (2, 4, 5)), "input dimensions do not match: got 2 and 3"),
         (((3, 4), (3, 5), (2, 4, 5), (3,)), "bias size does not match weight size: got 3"),

@@ -73,7 +73,7 @@ ERRORS = {
     "reflected too far": ((2, 3), (3, 1), {"mode": "reflect"}, r"padding \(3, 1\) at dimension 1"),
     "wrapped too far": ((2, 3), (4, 1), {"mode": "circular"}, "wrapping around more than once"),
     "nothing to repeat": ((2, 3), (-2, -1), {"mode": "replicate"}, "Calculated output size: 0"),
-    "a value": ((2, 3), (1, 1), {"mode": "reflect", "value": 3.0}, "doesn't take in value argument"),
+    "a value": ((2, 3), (1, 1), {"mode": "reflect", "value": 3.0}, "doesn't take in value"),
     "cropped too far": ((2, 3), (-4, 2), {}, "length must be non-negative"),
     "empty": ((1, 2, 0), (1, 1), {"mode": "reflect"}, "other non-zero dimensions"),
 }

@@ -1,0 +1,114 @@
+"""Hooks of optimizers: what runs around `step`, `state_dict` and `load_state_dict`."""
+
+from __future__ import annotations
+
+import functools
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from jtoolbox.engine import flush_step
+from jtoolbox.engine.handles import RemovableHandle
+
+__all__ = ["Hooks", "as_step"]
+
+_PRE_HOOK_RESULT = (
+    "step pre-hook must return None or a tuple of (new_args, new_kwargs), but got {result}."
+)
+
+
+class Hooks:
+    """The part of `Optimizer` that registers hooks and runs them."""
+
+    _hooks: defaultdict[str, OrderedDict[int, Callable[..., Any]]]
+    _stepping = False
+
+    def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Calls `hook(optimizer, args, kwargs)` before each step; it may return new (args, kwargs).
+
+        The first of `args` is the optimizer.
+        """
+        return self._register("step_pre", hook)
+
+    def register_step_post_hook(self, hook: Callable[..., None]) -> RemovableHandle:
+        """Calls `hook(optimizer, args, kwargs)` after each step."""
+        return self._register("step_post", hook)
+
+    def register_state_dict_pre_hook(
+        self, hook: Callable[..., None], prepend: bool = False
+    ) -> RemovableHandle:
+        """Calls `hook(optimizer)` before `state_dict`."""
+        return self._register("state_dict_pre", hook, prepend)
+
+    def register_state_dict_post_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """Calls `hook(optimizer, state_dict)` after `state_dict`; it may return another one."""
+        return self._register("state_dict_post", hook, prepend)
+
+    def register_load_state_dict_pre_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """Calls `hook(optimizer, state_dict)` before `load_state_dict`; it may return another one."""
+        return self._register("load_state_dict_pre", hook, prepend)
+
+    def register_load_state_dict_post_hook(
+        self, hook: Callable[..., None], prepend: bool = False
+    ) -> RemovableHandle:
+        """Calls `hook(optimizer)` after `load_state_dict`."""
+        return self._register("load_state_dict_post", hook, prepend)
+
+    def _register(
+        self, kind: str, hook: Callable[..., Any], prepend: bool = False
+    ) -> RemovableHandle:
+        hooks = self._hooks[kind]
+        handle = RemovableHandle(hooks)
+        hooks[handle.id] = hook
+        if prepend:
+            hooks.move_to_end(handle.id, last=False)
+        return handle
+
+    def _run_hooks(self, kind: str, *result: Any) -> Any:
+        """Runs the hooks of a kind on what came before; what they return takes its place."""
+        for hook in list(self._hooks[kind].values()):
+            changed = hook(self, *result)
+            if changed is not None and result:
+                result = (changed,)
+        return result[0] if result else None
+
+
+def as_step(step: Callable[..., Any]) -> Callable[..., Any]:
+    """A `step` with its hooks, after which everything recorded runs.
+
+    A step that calls the one of its base class is one step.
+    """
+
+    @functools.wraps(step)
+    def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if self._stepping:
+            return step(self, *args, **kwargs)
+        if self._hooks:
+            (_, *args), kwargs = _before(self, (self, *args), kwargs)  # type: ignore[assignment]
+        self._stepping = True
+        try:
+            result = step(self, *args, **kwargs)
+        finally:
+            self._stepping = False
+        flush_step()
+        if self._hooks:
+            for hook in list(self._hooks["step_post"].values()):
+                hook(self, (self, *args), kwargs)
+        return result
+
+    return wrapped
+
+
+def _before(optimizer: Hooks, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    for hook in list(optimizer._hooks["step_pre"].values()):
+        result = hook(optimizer, args, kwargs)
+        if result is None:
+            continue
+        if not isinstance(result, tuple) or len(result) != 2:
+            raise RuntimeError(_PRE_HOOK_RESULT.format(result=result))
+        args, kwargs = result
+    return args, kwargs
