@@ -16,8 +16,12 @@ from jtoolbox.ops.creation import empty
 from jtoolbox.tensor import Tensor
 
 __all__ = [
-    *("Conv1d", "Conv2d", "Conv3d"),
-    *("ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"),
+    "Conv1d",
+    "Conv2d",
+    "Conv3d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
 ]
 
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
@@ -141,13 +145,12 @@ class _Convolution(_ConvNd):
 
     def _border(self) -> list[int]:
         """The padding as `F.pad` takes it: (before, after), the last dimension first."""
+        if not isinstance(self.padding, str):
+            return [p for p in reversed(self.padding) for _ in range(2)]
         if self.padding == "valid":
             return [0, 0] * self._dims
-        if self.padding == "same":
-            spans = zip(self.kernel_size, self.dilation, strict=True)
-            totals = [d * (k - 1) for k, d in spans]
-            return [v for t in reversed(totals) for v in (t // 2, t - t // 2)]
-        return [p for p in reversed(self.padding) for _ in range(2)]
+        totals = [d * (k - 1) for k, d in zip(self.kernel_size, self.dilation, strict=True)]
+        return [v for t in reversed(totals) for v in (t // 2, t - t // 2)]
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         padding = self.padding

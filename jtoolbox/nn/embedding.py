@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from jtoolbox.engine import no_grad
+import numpy as np
+
+from jtoolbox.engine import inplace, no_grad
 from jtoolbox.nn import functional as F
 from jtoolbox.nn import init
 from jtoolbox.nn.module import Module
 from jtoolbox.nn.parameter import Parameter
 from jtoolbox.ops.creation import empty
-from jtoolbox.tensor import Tensor
+from jtoolbox.tensor import Tensor, from_host
 
 __all__ = ["Embedding"]
 
@@ -76,8 +78,10 @@ class Embedding(Module):
         """Draws a new table."""
         init.normal_(self.weight)
         if self.padding_idx is not None:
+            rows = np.array(self.weight.detach())
+            rows[self.padding_idx] = 0
             with no_grad():
-                self.weight[self.padding_idx].fill_(0)
+                inplace(self.weight, from_host(rows, self.weight.device))
 
     def forward(self, input: Tensor) -> Tensor:
         return F.embedding(

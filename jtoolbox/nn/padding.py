@@ -9,11 +9,21 @@ from jtoolbox.nn.sizes import ntuple
 from jtoolbox.tensor import Tensor
 
 __all__ = [
-    *("CircularPad1d", "CircularPad2d", "CircularPad3d"),
-    *("ConstantPad1d", "ConstantPad2d", "ConstantPad3d"),
-    *("ReflectionPad1d", "ReflectionPad2d", "ReflectionPad3d"),
-    *("ReplicationPad1d", "ReplicationPad2d", "ReplicationPad3d"),
-    *("ZeroPad1d", "ZeroPad2d", "ZeroPad3d"),
+    "CircularPad1d",
+    "CircularPad2d",
+    "CircularPad3d",
+    "ConstantPad1d",
+    "ConstantPad2d",
+    "ConstantPad3d",
+    "ReflectionPad1d",
+    "ReflectionPad2d",
+    "ReflectionPad3d",
+    "ReplicationPad1d",
+    "ReplicationPad2d",
+    "ReplicationPad3d",
+    "ZeroPad1d",
+    "ZeroPad2d",
+    "ZeroPad3d",
 ]
 
 

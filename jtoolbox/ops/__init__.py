@@ -21,6 +21,7 @@ from jtoolbox.ops import (
     ranges,
     rearrange,
     reduction,
+    reinterpret,
     sampling,
     sampling_like,
     scan,
@@ -54,6 +55,7 @@ from jtoolbox.ops.products import *
 from jtoolbox.ops.ranges import *
 from jtoolbox.ops.rearrange import *
 from jtoolbox.ops.reduction import *
+from jtoolbox.ops.reinterpret import *
 from jtoolbox.ops.sampling import *
 from jtoolbox.ops.sampling_like import *
 from jtoolbox.ops.scan import *
@@ -86,6 +88,7 @@ __all__ += products.__all__
 __all__ += ranges.__all__
 __all__ += rearrange.__all__
 __all__ += reduction.__all__
+__all__ += reinterpret.__all__
 __all__ += sampling.__all__
 __all__ += sampling_like.__all__
 __all__ += scan.__all__

@@ -106,7 +106,7 @@ def _parsed(
             device, dtype = getattr(a, "device", None), a.dtype
         elif a is not None and not isinstance(a, bool):
             device = a
-    return device, dtype, copy or len(flags) > 1 and flags[1]
+    return device, dtype, copy or (len(flags) > 1 and flags[1])
 
 
 def cpu(input: Any, memory_format: Any = None) -> Any:

@@ -98,7 +98,8 @@ def _check_take(input: Any, index: Any) -> None:
         bad = index[(index < -count) | (index >= count)]
         if bad.size:
             raise IndexError(
-                f"out of range: tried to access index {bad.flat[0]} on a tensor of {count} elements."
+                f"out of range: tried to access index {bad.flat[0]} on a tensor of {count} "
+                "elements."
             )
 
 
@@ -183,7 +184,7 @@ def masked_select(input: Any, mask: Any) -> Any:
 
 
 def check_fill_value(input: Any, mask: Any, value: Any) -> None:
-    """RuntimeError for a number that the type of `input` cannot hold at all, such as int and inf."""
+    """RuntimeError for a number that the type of `input` cannot hold at all, as int64 and inf."""
     if isinstance(value, float) and not math.isfinite(value) and dtypes.kind(input.dtype) == 1:
         raise RuntimeError(f"value cannot be converted to type {input.dtype} without overflow")
 

@@ -86,7 +86,8 @@ def _index_reduce(
 ) -> Array:
     if reduce not in ("prod", "mean", "amax", "amin"):
         raise RuntimeError(
-            f"index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got {reduce}."
+            "index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got "
+            f"{reduce}."
         )
     x, places, source = _prepared("index_reduce", input, dim, index, source)
     return jnp.reshape(combine(x, places, source, reduce, include_self), input.shape)
@@ -200,7 +201,8 @@ def slice_scatter(
     dim = canonical_dim(dim, input.ndim)
     size = input.shape[dim]
     entry, start = slice_entry(slice(start, end, step), size)
-    entry = (0, size, 1) if entry == WHOLE else (start if entry[0] is None else entry[0], *entry[1:])
+    first, count, stride = (0, size, 1) if entry == WHOLE else entry
+    entry = (start if first is None else first, count, stride)
     _check_part(src, (*input.shape[:dim], entry[1], *input.shape[dim + 1 :]))
     return write_basic(input, cast_value(src, input.dtype), (WHOLE,) * dim + (entry,))
 

@@ -9,7 +9,7 @@ first two is a view, of the third a copy.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,176 +18,12 @@ import numpy as np
 from jtoolbox import dtypes
 from jtoolbox.engine import Array, inplace, op
 from jtoolbox.engine.graph import Handle
-from jtoolbox.ops.basic_index import (
-    WHOLE,
-    basic_index,
-    integer_entry,
-    packed,
-    slice_entry,
-    write_basic,
-)
+from jtoolbox.ops.basic_index import WHOLE, basic_index, packed, write_basic
 from jtoolbox.ops.host import host_value, like, needs_graph, on_host
+from jtoolbox.ops.index_parsing import is_mask, parse
 from jtoolbox.ops.shape import expanded_shape
 
 __all__ = ["index_put"]
-
-_BAD_INDEX = (
-    "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid "
-    "indices (got {})"
-)
-_BAD_TENSOR = "tensors used as indices must be long, int, byte or bool tensors, got {}"
-_ZERO_DIM = (
-    "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ "
-    "to convert a 0-dim tensor to a number"
-)
-
-
-class Parsed(NamedTuple):
-    """An index in parts: layout and starts of the view, then (dimension of the view, index)."""
-
-    layout: tuple
-    starts: list[int]
-    scalars: list[tuple[int, Any]]
-    advanced: list[tuple[int, Any]]
-
-
-def parse(index: Any, shape: Sequence[int]) -> Parsed:
-    """Takes an index apart; every error of an index that does not fit `shape` is raised here."""
-    items = index if index.__class__ is tuple else _items(index)
-    parsed = Parsed((), [], [], [])
-    layout: list[Any] = []
-    ndim = len(shape)
-    dim = place = 0  # the next dimension of the tensor, and of the view
-    for item in items:
-        kind = item.__class__
-        if kind is slice or kind is int:
-            if dim == ndim:
-                raise _too_many(ndim)
-            if kind is slice:
-                entry, start = slice_entry(item, shape[dim])
-                place += 1
-            else:
-                entry, start = integer_entry(item, dim, shape[dim])
-            if start is not None:
-                parsed.starts.append(start)
-            layout.append(entry)
-            dim += 1
-        elif item is None:
-            layout.append(None)
-            place += 1
-        elif item is Ellipsis:
-            skipped = max(0, ndim - _consumed(items)) if dim < ndim else 0
-            layout.extend([WHOLE] * skipped)
-            dim += skipped
-            place += skipped
-        else:
-            used, item = _tensor_index(item)
-            if item is True or item is False:
-                layout.append(None)
-                item = np.zeros(int(item), np.int64)
-                used, target = 1, parsed.advanced
-            elif item.__class__ is int:
-                if dim == ndim:
-                    raise _too_many(ndim)
-                entry, start = integer_entry(item, dim, shape[dim])
-                if start is not None:
-                    parsed.starts.append(start)
-                layout.append(entry)
-                dim += 1
-                continue
-            else:
-                _check_fits(item, used, dim, place, shape)
-                layout.extend([WHOLE] * used)
-                dim += used
-                target = parsed.advanced if item.ndim else parsed.scalars
-            target.append((place, item))
-            place += used
-    while layout and layout[-1] == WHOLE and layout[-1] is not None:
-        layout.pop()
-    return parsed._replace(layout=tuple(layout))
-
-
-def _too_many(ndim: int) -> IndexError:
-    return IndexError(
-        f"too many indices for tensor of dimension {ndim}" if ndim else _ZERO_DIM
-    )
-
-
-def _items(index: Any) -> tuple:
-    """An index that is no tuple. A short list of sequences or slices stands for a tuple, as in
-    PyTorch; any other list is a list of positions."""
-    if index.__class__ is not list or len(index) >= 32:
-        return (index,)
-    nested = (list, tuple, range, slice, np.ndarray, jax.Array, Handle, type(None), type(...))
-    return tuple(index) if any(isinstance(item, nested) for item in index) else (index,)
-
-
-def _consumed(items: tuple) -> int:
-    """How many dimensions of the tensor the items take."""
-    count = 0
-    for item in items:
-        if item is None or item is Ellipsis or isinstance(item, bool):
-            continue
-        count += 1 if item.__class__ in (int, slice) else _tensor_index(item)[0]
-    return count
-
-
-def _tensor_index(item: Any) -> tuple[int, Any]:
-    """How many dimensions an item takes, and the item as int, bool, or array with a dtype."""
-    if isinstance(item, bool):
-        return 0, item
-    if isinstance(item, (list, tuple, range)):
-        item = _from_sequence(item)
-    if isinstance(item, np.ndarray) and not item.ndim:
-        item = item[()]
-        if isinstance(item, np.bool_):
-            return 0, bool(item)
-    if isinstance(item, (int, np.integer)):
-        return 1, int(item)
-    if not hasattr(item, "dtype") or not hasattr(item, "shape") or isinstance(item, np.generic):
-        if hasattr(item, "__index__"):
-            return 1, item.__index__()
-        raise IndexError(_BAD_INDEX.format(type(item).__name__))
-    dtype = dtypes.as_numpy(item.dtype)
-    if dtype == np.bool_ or dtype == np.uint8:
-        if not item.ndim:
-            return 0, bool(host_value(item, "indexing with a mask"))
-        return item.ndim, item
-    if dtype not in (np.int64, np.int32) and not _plain_integers(item, dtype):
-        raise IndexError(_BAD_TENSOR.format(dtype))
-    return 1, item
-
-
-def _plain_integers(item: Any, dtype: np.dtype) -> bool:
-    """NumPy and JAX arrays may hold any integers; Tensors must be int32 or int64, as PyTorch's."""
-    return not isinstance(item, Handle) and np.issubdtype(dtype, np.integer)
-
-
-def _from_sequence(item: Any) -> Any:
-    if any(isinstance(v, Handle) for v in item):
-        item = [host_value(v, "a list of tensors as an index").tolist() for v in item]
-    array = np.asarray(item)
-    if array.dtype.kind in "US":
-        raise TypeError(f"new(): invalid data type 'str' in the index {item!r}")
-    return array if array.size else array.astype(np.int64)
-
-
-def _check_fits(item: Any, used: int, dim: int, place: int, shape: Sequence[int]) -> None:
-    if dim + used > len(shape):
-        raise _too_many(len(shape))
-    if not is_mask(item):
-        return
-    for i, (n, size) in enumerate(zip(item.shape, shape[dim:], strict=False)):
-        if n != size:
-            raise IndexError(
-                f"The shape of the mask {list(item.shape)} at index {i} does not match the shape "
-                f"of the indexed tensor {list(shape)} at index {dim + i}"
-            )
-
-
-def is_mask(item: Any) -> bool:
-    """Whether an index tensor selects by truth rather than by position."""
-    return dtypes.as_numpy(item.dtype) in (np.dtype(np.bool_), np.dtype(np.uint8))
 
 
 def getitem(input: Any, index: Any) -> Any:
@@ -344,17 +180,15 @@ def setitem(input: Any, index: Any, value: Any) -> Any:
     indices, dims = positions_of(_after_scalars(advanced, scalars))
     places = tuple(dim for dim, _ in scalars)
     positions = [position for _, position in scalars]
-    return inplace(
-        input, _set_index(input, value, positions, indices, start, layout, places, dims)
-    )
+    return inplace(input, _set_index(input, value, positions, indices, start, layout, places, dims))
 
 
 def _ignores_count(input: Any, mask: Any, value: Any) -> bool:
     """Whether a value fits every count of true elements: it has no dimension for them."""
     rest = input.ndim - mask.ndim
     shape = np.shape(value)
-    return len(shape) <= rest and all(n in (1, m) for n, m in
-                                      zip(shape[::-1], input.shape[::-1], strict=False))  # fmt: skip
+    pairs = zip(shape[::-1], input.shape[::-1], strict=False)
+    return len(shape) <= rest and all(n in (1, m) for n, m in pairs)
 
 
 def _check_value_dtype(input: Any, value: Any) -> None:
@@ -369,7 +203,7 @@ def _check_value_dtype(input: Any, value: Any) -> None:
 
 
 def cast_value(value: Any, dtype: np.dtype) -> Any:
-    """A value as the type of the tensor it is written to; a complex one loses its imaginary part."""
+    """A value as the type of the tensor it is written to; a complex one keeps its real part."""
     number = isinstance(value, complex) or getattr(value, "weak_type", False)
     value = jnp.asarray(value)
     if number and value.dtype.kind == "c" and dtype.kind != "c":
@@ -445,8 +279,10 @@ def _set_index(
     for place, position in order:
         views.append(_select_at(views[-1], position, place))
     value = cast_value(value, input.dtype)
-    new = _put(views[-1], value, indices, dims, accumulate) if dims else _fitted(
-        value, views[-1].shape
+    new = (
+        _put(views[-1], value, indices, dims, accumulate)
+        if dims
+        else _fitted(value, views[-1].shape)
     )
     for view, (place, position) in zip(views[-2::-1], reversed(order), strict=True):
         new = _write_select(view, new, position, place)
@@ -469,8 +305,10 @@ def _put(x: Any, value: Any, indices: Any, dims: Sequence[int], accumulate: bool
     target = jnp.asarray(x).at[spread]
     if accumulate and x.dtype != np.bool_:
         return target.add(value, mode="drop")
-    return target.max(value, mode="drop") if accumulate else target.set(
-        value, mode="drop", unique_indices=True
+    return (
+        target.max(value, mode="drop")
+        if accumulate
+        else target.set(value, mode="drop", unique_indices=True)
     )
 
 

@@ -138,9 +138,7 @@ def dstack(tensors: Sequence[Any]) -> Any:
 
 def column_stack(tensors: Sequence[Any]) -> Any:
     """Side by side, vectors as columns."""
-    parts = [
-        x if x.ndim > 1 else reshape(x, (-1, 1)) for x in _nonempty("column_stack", tensors)
-    ]
+    parts = [x if x.ndim > 1 else reshape(x, (-1, 1)) for x in _nonempty("column_stack", tensors)]
     return cat(parts, 1)
 
 
@@ -181,9 +179,7 @@ def cartesian_prod(*tensors: Any) -> Any:
 def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
     """Every way to choose `r` elements of a vector, in order, (number of ways, r)."""
     if input.ndim != 1:
-        raise RuntimeError(
-            f"Expect a 1D vector, but got shape {list(input.shape)}"
-        )
+        raise RuntimeError(f"Expect a 1D vector, but got shape {list(input.shape)}")
     if r < 0:
         raise RuntimeError(f"Expect a non-negative number, but got {r}")
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations

@@ -97,8 +97,8 @@ def _float(values: np.ndarray) -> Format:
 
 
 def _complex(values: np.ndarray) -> Format:
-    real, real_width = _float(values.real)
-    imaginary, imaginary_width = _float(values.imag)
+    real, real_width = _float(np.real(values))
+    imaginary, imaginary_width = _float(np.imag(values))
 
     def text(value: complex) -> str:
         tail = (imaginary(value.imag) + "j").lstrip()

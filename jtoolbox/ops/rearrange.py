@@ -15,7 +15,10 @@ from jtoolbox.ops.host import host_value
 from jtoolbox.ops.joining import cat
 from jtoolbox.ops.shape import reshape, sizes
 
-__all__ = ["repeat", "tile", "repeat_interleave", "roll", "flip", "fliplr", "flipud", "rot90", "diff"]
+__all__ = [
+    *("repeat", "tile", "repeat_interleave", "roll", "flip", "fliplr", "flipud", "rot90"),
+    "diff",
+]
 
 
 @op(saves="none", name="repeat")
@@ -164,8 +167,7 @@ def rot90(input: Array, k: int = 1, dims: Sequence[int] = (0, 1)) -> Array:
     first, second = (canonical_dim(dim, input.ndim) for dim in dims)
     if first == second:
         raise RuntimeError(
-            "expected rotation dims to be different, but got "
-            f"dim0 = {dims[0]} and dim1 = {dims[1]}"
+            f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}"
         )
     return jnp.rot90(input, k, (first, second))
 
@@ -183,7 +185,7 @@ def _differences(input: Array, n: int, dim: int) -> Array:
 
 
 def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Any:
-    """Differences of neighbours along `dim`, `n` times over, after joining `prepend` and `append`."""
+    """Differences of neighbours along `dim`, `n` times over; `prepend` and `append` join first."""
     if not input.ndim:
         raise RuntimeError("diff expects input to be at least one-dimensional")
     if n < 0:

@@ -10,7 +10,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -18,12 +17,13 @@ from jtoolbox import dtypes
 from jtoolbox.engine import Array, op
 from jtoolbox.engine.record import check_broadcast
 from jtoolbox.ops.dims import canonical_dim, canonical_dims
+from jtoolbox.ops.reinterpret import view_dtype
 
 __all__ = [
     *("view", "reshape", "view_as", "flatten", "unflatten", "ravel", "squeeze", "unsqueeze"),
     *("transpose", "swapaxes", "swapdims", "t", "permute", "movedim", "moveaxis", "adjoint"),
     *("expand", "expand_as", "broadcast_to", "diagonal", "unfold", "contiguous"),
-    *("atleast_1d", "atleast_2d", "atleast_3d", "view_as_real", "view_as_complex"),
+    *("atleast_1d", "atleast_2d", "atleast_3d"),
 ]
 
 _OVERLAP = (
@@ -67,54 +67,10 @@ def reshape(input: Array, shape: Sequence[int]) -> Array:
     return jnp.reshape(input, _unsized(np.shape(input), shape))
 
 
-def _write_bits(base: Any, value: Any, dtype: Any) -> Any:
-    return _view_dtype(value, base.dtype)
-
-
-@op(view=True, saves="none", differentiable=False, write=_write_bits)
-def _view_dtype(input: Array, dtype: Any) -> Array:
-    new, old = dtypes.canonical(dtypes.as_numpy(dtype)), input.dtype
-    if new.itemsize != old.itemsize:
-        _check_last_dim(input.shape, old, new)
-    if new.itemsize > old.itemsize:
-        ratio = new.itemsize // old.itemsize
-        input = jnp.reshape(input, (*input.shape[:-1], input.shape[-1] // ratio, ratio))
-    out = jnp.asarray(input).view(new) if old == new else _bitcast(input, new)
-    if new.itemsize < old.itemsize:
-        out = jnp.reshape(out, (*out.shape[:-2], -1))
-    return out
-
-
-def _bitcast(x: Any, new: np.dtype) -> Any:
-    """`lax.bitcast_convert_type`, with complex numbers as pairs and bool as bytes."""
-    if x.dtype == np.bool_:
-        x = x.astype(np.uint8)
-    if x.dtype.kind == "c":
-        x = jnp.stack([x.real, x.imag], axis=-1)
-    if new.kind == "c":
-        part = dtypes.as_numpy(dtypes.from_numpy(new).to_real())
-        pair = jax.lax.bitcast_convert_type(x, part)
-        return jax.lax.complex(pair[..., 0], pair[..., 1])
-    if new == np.bool_:
-        return jax.lax.bitcast_convert_type(x, np.uint8) != 0
-    return jax.lax.bitcast_convert_type(x, new)
-
-
-def _check_last_dim(shape: Sequence[int], old: np.dtype, new: np.dtype) -> None:
-    names = f"to view {old} as {new} (different element sizes)"
-    if not shape:
-        raise RuntimeError(f"self.dim() cannot be 0 {names}")
-    ratio = max(1, new.itemsize // old.itemsize)
-    if shape[-1] % ratio:
-        raise RuntimeError(
-            f"self.size(-1) must be divisible by {ratio} {names}, but got {shape[-1]}"
-        )
-
-
 def view(input: Any, *shape: Any, size: Sequence[int] | None = None, dtype: Any = None) -> Any:
     """The same elements in another shape (`view(2, -1)`, `view((2, -1))`) or read as a dtype."""
     if dtype is not None or (len(shape) == 1 and isinstance(shape[0], dtypes.dtype)):
-        return _view_dtype(input, shape[0] if dtype is None else dtype)
+        return view_dtype(input, shape[0] if dtype is None else dtype)
     if size is None and not shape:
         raise TypeError("view() needs a shape or a dtype, got neither")
     return reshape(input, sizes(shape if size is None else size, "view"))
@@ -210,9 +166,7 @@ def swapdims(input: Any, dim0: int, dim1: int) -> Any:
 def t(input: Any) -> Any:
     """A matrix transposed; vectors and numbers stay as they are."""
     if input.ndim > 2:
-        raise RuntimeError(
-            f"t() expects a tensor with <= 2 dimensions, but self is {input.ndim}D"
-        )
+        raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.ndim}D")
     return permute(input, tuple(range(input.ndim))[::-1])
 
 
@@ -376,9 +330,7 @@ def diagonal_dims(ndim: int, dim1: int, dim2: int) -> tuple[int, int]:
     return first, second
 
 
-def write_diagonal(
-    base: Any, value: Any, offset: int = 0, dim1: int = 0, dim2: int = 1, /
-) -> Any:
+def write_diagonal(base: Any, value: Any, offset: int = 0, dim1: int = 0, dim2: int = 1, /) -> Any:
     """`base` with `value`, whose last dimension runs along it, on a diagonal."""
     dim1, dim2 = diagonal_dims(base.ndim, dim1, dim2)
     moved = jnp.moveaxis(jnp.asarray(base), (dim1, dim2), (-2, -1))
@@ -430,37 +382,6 @@ def unfold(input: Array, dimension: int, size: int, step: int) -> Array:
 def contiguous(input: Any, memory_format: Any = None) -> Any:
     """The same tensor: rows are stored one after another here."""
     return input
-
-
-def _write_complex(base: Any, value: Any) -> Any:
-    return jax.lax.complex(value[..., 0], value[..., 1])
-
-
-@op(view=True, saves="none", write=_write_complex)
-def view_as_real(input: Array) -> Array:
-    """A complex tensor as pairs of real and imaginary part, in a new last dimension."""
-    if input.dtype.kind != "c":
-        raise RuntimeError(f"view_as_real is only supported for complex tensors, got {input.dtype}")
-    return jnp.stack([input.real, input.imag], axis=-1)
-
-
-def _write_real(base: Any, value: Any) -> Any:
-    return jnp.stack([value.real, value.imag], axis=-1)
-
-
-@op(view=True, saves="none", write=_write_real)
-def view_as_complex(input: Array) -> Array:
-    """Pairs in the last dimension read as complex numbers."""
-    if input.dtype not in (np.float32, np.float64):
-        raise RuntimeError(
-            f"view_as_complex is only supported for half, float and double tensors, but got a "
-            f"tensor of scalar type: {input.dtype}"
-        )
-    if not input.ndim or input.shape[-1] != 2:
-        raise RuntimeError(
-            f"Tensor must have a last dimension of size 2, got shape {list(input.shape)}"
-        )
-    return jax.lax.complex(input[..., 0], input[..., 1])
 
 
 def _each(function: Any, tensors: tuple[Any, ...]) -> Any:

@@ -67,8 +67,7 @@ def _topk(input: Array, k: int, dim: int = -1, largest: bool = True) -> tuple[Ar
     dim = canonical_dim(dim, input.ndim)
     if not 0 <= k <= (input.shape[dim] if input.ndim else 1):
         raise RuntimeError(
-            f"selected index k out of range: k is {k}, dimension {dim} of shape "
-            f"{list(input.shape)}"
+            f"selected index k out of range: k is {k}, dimension {dim} of shape {list(input.shape)}"
         )
     if not input.ndim:
         return return_types.topk(jnp.asarray(input), jnp.zeros((), dtypes.index_dtype()))
@@ -92,9 +91,7 @@ def topk(
 
 
 @op(saves="none")
-def kthvalue(
-    input: Array, k: int, dim: int = -1, keepdim: bool = False
-) -> tuple[Array, Array]:
+def kthvalue(input: Array, k: int, dim: int = -1, keepdim: bool = False) -> tuple[Array, Array]:
     """The k-th smallest element (from 1) along `dim` and its place: (values, indices)."""
     dim = canonical_dim(dim, input.ndim)
     if not 1 <= k <= (input.shape[dim] if input.ndim else 1):
@@ -214,9 +211,7 @@ def searchsorted(
     return _searchsorted(sorted_sequence, input, sorter, side, out_int32)
 
 
-def bucketize(
-    input: Any, boundaries: Any, *, out_int32: bool = False, right: bool = False
-) -> Any:
+def bucketize(input: Any, boundaries: Any, *, out_int32: bool = False, right: bool = False) -> Any:
     """The number of the bucket, between sorted `boundaries`, in which each value falls."""
     if boundaries.ndim != 1:
         raise RuntimeError(f"boundaries tensor must be 1 dimension, but got dim({boundaries.ndim})")

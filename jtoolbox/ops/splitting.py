@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -30,7 +31,7 @@ def _part(input: Any, dim: int, start: int, length: int) -> Any:
 
 
 def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
-    """`length` elements of dimension `dim`, from `start` on, which may be a tensor of one integer."""
+    """`length` elements of dimension `dim` from `start` on, a number or a tensor of one."""
     dim = canonical_dim(dim, input.ndim)
     size = input.shape[dim]
     start = int(host_value(start, "narrow")) if isinstance(start, Handle) else start
@@ -133,9 +134,8 @@ def tensor_split(
         small, larger = divmod(length, where)
         return _pieces(input, dim, [small + (i < larger) for i in range(where)])
     bounds = [0, *[slice(None, i).indices(length)[1] for i in where], length]
-    return tuple(
-        _part(input, dim, a, max(0, b - a)) for a, b in zip(bounds, bounds[1:], strict=False)
-    )
+    pairs = itertools.pairwise(bounds)
+    return tuple(_part(input, dim, a, max(0, b - a)) for a, b in pairs)
 
 
 def _along(name: str, input: Any, where: Any, dim: int, rank: int) -> tuple[Any, ...]:

@@ -8,6 +8,7 @@ parameters with the numbers as data (`recording.py`), `state_dict.py`, `hooks.py
 from __future__ import annotations
 
 import math
+import numbers
 import warnings
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping
@@ -124,7 +125,11 @@ class Optimizer(Hooks):
         `step` is the number of the update, from 1, where the class says `counts_steps`; otherwise 1
         in the update that makes the state and 2 in later ones.
         """
-        return {name: value for name, value in group.items() if type(value) in (int, float)}
+        return {
+            name: value if type(value) is int else float(value)
+            for name, value in group.items()
+            if isinstance(value, numbers.Real) and not isinstance(value, bool)
+        }
 
     def flags(self, group: Mapping[str, Any]) -> dict[str, Hashable]:
         """The switches of the rule, passed to it as keywords; a change of one compiles anew."""
@@ -235,16 +240,16 @@ class Optimizer(Hooks):
     def _record(
         self, group: dict[str, Any], params: list[Any], step: int, names: tuple[str, ...]
     ) -> None:
-        flags, numbers = self.flags(group), self.numbers(group, step)
+        flags, given = self.flags(group), self.numbers(group, step)
         states = [self.state[p] for p in params]
         entries = [state[name] for name in names for state in states]
-        key = (type(self), self.update, len(params), names, tuple(flags.items()), tuple(numbers))
+        key = (type(self), self.update, len(params), names, tuple(flags.items()), tuple(given))
 
         def make() -> tuple[str, Callable[..., Any], tuple[Any, ...]]:
-            function = lift(self.update, len(params), names, tuple(numbers), flags)
-            return f"{type(self).__name__}.step", function, (*flags.items(), tuple(numbers))
+            function = lift(self.update, len(params), names, tuple(given), flags)
+            return f"{type(self).__name__}.step", function, (*flags.items(), tuple(given))
 
-        node = record_update(key, make, params, entries, numbers)
+        node = record_update(key, make, params, entries, given)
         if self.counts_steps:
             self._count(states, step)
         freeze_numbers(node, self, group, states, step)

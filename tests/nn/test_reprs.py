@@ -126,18 +126,13 @@ def test_state_dict_is_pytorchs(expression):
     same(lambda lib: _state(lib, expression))
 
 
-def _settings(lib, expression):
-    """The plain attributes that say how the layer was made."""
-    shown = build(lib, expression).__dict__
+@pytest.mark.parametrize("expression", LAYERS)
+def test_settings_have_pytorchs_names_and_values(expression):
+    ours, theirs = build(jt, expression), build(torch, expression)
     simple = (int, float, str, bool, type(None))
-    return {
+    settings = {
         name: value
-        for name, value in shown.items()
+        for name, value in theirs.__dict__.items()
         if not name.startswith("_") and isinstance(value, simple)
     }
-
-
-@pytest.mark.parametrize("expression", LAYERS)
-def test_settings_have_pytorchs_names(expression):
-    ours, theirs = _settings(jt, expression), _settings(torch, expression)
-    assert {name: ours.get(name, "absent") for name in theirs} == theirs
+    assert {name: getattr(ours, name, "absent") for name in settings} == settings

@@ -47,8 +47,12 @@ def test_other_types_print_as_pytorchs(shape):
 
 
 @settings(max_examples=150, deadline=None)
-@given(arrays.arrays(st.sampled_from([np.float32, np.float64, np.int64]),
-                     arrays.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=9)))  # fmt: skip
+@given(
+    arrays.arrays(
+        st.sampled_from([np.float32, np.float64, np.int64]),
+        arrays.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=9),
+    )
+)
 def test_any_array_prints_as_pytorchs(x):
     assert_prints_as_pytorch(np.asarray(x))
 

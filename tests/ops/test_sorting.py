@@ -14,19 +14,24 @@ TIES = integers(4, 6, low=0, high=3)
 
 
 @pytest.mark.parametrize("descending", [False, True])
-@pytest.mark.parametrize("x", [X, TIES, SPECIAL, bools(6), X.astype(BFLOAT16), np.array(2.0)],
-                         ids=["floats", "ties", "special", "bools", "bfloat16", "number"])  # fmt: skip
+@pytest.mark.parametrize(
+    "x",
+    [X, TIES, SPECIAL, bools(6), X.astype(BFLOAT16), np.array(2.0)],
+    ids=["floats", "ties", "special", "bools", "bfloat16", "number"],
+)
 def test_sort_is_stable_and_puts_nan_last(x, descending):
     compare(lambda x: ops.sort(x, descending=descending, stable=True),
             lambda x: torch.sort(x, descending=descending, stable=True), x,
             grad=x is X)  # fmt: skip
     compare(lambda x: ops.argsort(x, 0, descending),
-            lambda x: torch.argsort(x, dim=0, descending=descending, stable=True), x, grad=False)  # fmt: skip
+            lambda x: torch.argsort(x, dim=0, descending=descending, stable=True), x,
+            grad=False)  # fmt: skip
 
 
 def test_sort_names_its_results():
     result = ops.sort(jt.tensor(X), dim=0)
-    assert result._fields == ("values", "indices") and result.indices.dtype is jt.int64
+    assert result._fields == ("values", "indices")
+    assert result.indices.dtype is jt.int64
     compare(ops.msort, torch.msort, X)
 
 
@@ -49,6 +54,7 @@ def test_kthvalue_agrees_with_pytorch():
     compare(lambda x: ops.kthvalue(x, 3, 0, True), lambda x: torch.kthvalue(x, 3, 0, True), X)
 
 
+BOTH = {"return_inverse": True, "return_counts": True}
 UNIQUE_CASES = [
     TIES, bools(5), np.array([1.0, np.nan, 1.0, np.nan]), np.zeros((0,), np.int64), np.array(3),
     np.array([[1, 1], [1, 1], [0, 1]]),
@@ -60,12 +66,11 @@ def test_unique_agrees_with_pytorch(x):
     for function in ("unique", "unique_consecutive"):
         ours, theirs = getattr(ops, function), getattr(torch, function)
         compare(ours, theirs, x, grad=False)
-        both = {"return_inverse": True, "return_counts": True}
-        compare(lambda x, f=ours: f(x, **both), lambda x, f=theirs: f(x, **both), x, grad=False)
+        compare(lambda x, f=ours: f(x, **BOTH), lambda x, f=theirs: f(x, **BOTH), x, grad=False)
         if x.ndim == 2:
             for dim in (0, 1):
-                compare(lambda x, f=ours, d=dim: f(x, dim=d, **both),
-                        lambda x, f=theirs, d=dim: f(x, dim=d, **both), x, grad=False)  # fmt: skip
+                compare(lambda x, f=ours, d=dim: f(x, dim=d, **BOTH),
+                        lambda x, f=theirs, d=dim: f(x, dim=d, **BOTH), x, grad=False)  # fmt: skip
 
 
 def test_places_in_sorted_rows_agree_with_pytorch():
@@ -73,7 +78,8 @@ def test_places_in_sorted_rows_agree_with_pytorch():
     values = np.array([[0.0, 3.0, 9.0], [1.0, 4.0, 5.0]])
     for kwargs in ({}, {"right": True}, {"side": "right"}, {"out_int32": True}):
         compare(lambda r, v, k=kwargs: ops.searchsorted(r, v, **k),
-                lambda r, v, k=kwargs: torch.searchsorted(r, v, **k), row, values, grad=False)  # fmt: skip
+                lambda r, v, k=kwargs: torch.searchsorted(r, v, **k), row, values,
+                grad=False)  # fmt: skip
     compare(ops.searchsorted, torch.searchsorted, np.sort(X, 1), X[:, :2].copy(), grad=False)
     compare(
         lambda r: ops.searchsorted(r, 3.0), lambda r: torch.searchsorted(r, 3.0), row, grad=False

@@ -69,6 +69,10 @@ from jtoolbox.nn.functional.embedding import (
     embedding,
     one_hot,
 )
+from jtoolbox.nn.functional.fold import (
+    fold,
+    unfold,
+)
 from jtoolbox.nn.functional.linear import (
     bilinear,
     linear,
@@ -103,6 +107,15 @@ from jtoolbox.nn.functional.normalization import (
     local_response_norm,
     normalize,
     rms_norm,
+)
+from jtoolbox.nn.functional.padding import (
+    pad,
+)
+from jtoolbox.nn.functional.pixelshuffle import (
+    channel_shuffle,
+    native_channel_shuffle,
+    pixel_shuffle,
+    pixel_unshuffle,
 )
 from jtoolbox.nn.functional.pooling import (
     adaptive_avg_pool1d,
@@ -142,6 +155,7 @@ __all__ = [
     "binary_cross_entropy_with_logits",
     "celu",
     "celu_",
+    "channel_shuffle",
     "conv1d",
     "conv2d",
     "conv3d",
@@ -160,6 +174,7 @@ __all__ = [
     "elu_",
     "embedding",
     "feature_alpha_dropout",
+    "fold",
     "gaussian_nll_loss",
     "gelu",
     "glu",
@@ -197,10 +212,14 @@ __all__ = [
     "multi_margin_loss",
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
+    "native_channel_shuffle",
     "nll_loss",
     "normalize",
     "one_hot",
+    "pad",
     "pairwise_distance",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "poisson_nll_loss",
     "prelu",
     "relu",
@@ -226,4 +245,5 @@ __all__ = [
     "threshold_",
     "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
+    "unfold",
 ]

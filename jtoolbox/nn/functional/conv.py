@@ -13,8 +13,12 @@ from jtoolbox.nn.functional.convolution import convolve, convolve_transposed
 from jtoolbox.nn.functional.windows import Ints, expand
 
 __all__ = [
-    *("conv1d", "conv2d", "conv3d"),
-    *("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
 ]
 
 _SETTING = (
@@ -93,7 +97,8 @@ def _check_channels(n: int, x: Any, weight: Any, bias: Any, groups: int, transpo
     if x.shape[1] != channels:
         raise RuntimeError(
             f"Given {what}, weight of size {size}, expected input{list(x.shape)} to have "
-            f"{channels} channels, but got {x.shape[1]} channels instead{_channel_hint(n, x.shape, channels)}"
+            f"{channels} channels, but got {x.shape[1]} channels instead"
+            f"{_channel_hint(n, x.shape, channels)}"
         )
     outputs = weight.shape[1] * groups if transposed else weight.shape[0]
     if bias is not None and bias.shape != (outputs,):

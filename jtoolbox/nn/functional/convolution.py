@@ -104,6 +104,7 @@ def _by_offset(x: Any, w: Any, stride: Sizes, pads: Pads, dilation: Sizes, group
     """For each window position one product per group, all groups at once; summed."""
     n, channels = x.shape[:2]
     w = w.reshape(groups, -1, *w.shape[1:])
+    sizes: Sizes = ()
     y: Any = 0
     for offset, seen in _shifted(jnp.moveaxis(x, 1, -1), w[0], stride, pads, dilation, 1):
         sizes = seen.shape[1:-1]

@@ -135,6 +135,6 @@ def _check_columns(
         raise RuntimeError(
             f"Given output_size={tuple(sizes)}, kernel_size={kernel}, dilation={dilation}, "
             f"padding={padding}, stride={stride}, expected size of input's dimension 2 to match "
-            f"the calculated number of sliding blocks {counts[0]} * {counts[1]} = {math.prod(counts)}, "
-            f"but got input.size(2)={x.shape[-1]}."
+            f"the calculated number of sliding blocks {counts[0]} * {counts[1]} = "
+            f"{math.prod(counts)}, but got input.size(2)={x.shape[-1]}."
         )

@@ -8,10 +8,14 @@ from typing import Any
 import jax.numpy as jnp
 
 from jtoolbox.nn.functional.checks import require_float
-from jtoolbox.nn.functional.windows import Ints, expand, window_count
+from jtoolbox.nn.functional.windows import Ints, Window, expand, window_count
 
 __all__ = [
-    *("adaptive_counts", "expand_setting", "pooling_window", "results_of", "window_counts"),
+    "adaptive_counts",
+    "expand_setting",
+    "pooling_window",
+    "results_of",
+    "window_counts",
     "with_batch",
 ]
 
@@ -24,6 +28,7 @@ _RANK = (
 
 
 def expand_setting(name: str, setting: str, value: Any, n: int) -> tuple[int, ...]:
+    """A setting of the function `name` for each of `n` dimensions."""
     message = _SETTING.replace("{name}", name).replace("{setting}", setting)
     return expand(value, n, message)
 
@@ -37,12 +42,13 @@ def _check_positive(setting: str, values: Sequence[int]) -> None:
 
 def pooling_window(
     name: str, n: int, kernel_size: Ints, stride: Ints | None, padding: Ints, dilation: Ints = 1
-) -> tuple[tuple[int, ...], ...]:
-    """kernel, stride, padding and dilation per dimension, checked."""
+) -> Window:
+    """The settings per dimension, checked."""
     kernel = expand_setting(name, "kernel_size", kernel_size, n)
-    strides = (
-        kernel if stride is None or stride == () else expand_setting(name, "stride", stride, n)
-    )
+    if stride is None or stride == ():
+        strides = kernel
+    else:
+        strides = expand_setting(name, "stride", stride, n)
     pads = expand_setting(name, "padding", padding, n)
     dilations = expand_setting(name, "dilation", dilation, n)
     _check_positive("stride", strides)
@@ -56,7 +62,7 @@ def pooling_window(
                 f"pad should be at most half of effective kernel size, but got pad={p}, "
                 f"kernel_size={k} and dilation={d}"
             )
-    return kernel, strides, pads, dilations
+    return Window(kernel, strides, pads, dilations)
 
 
 def with_batch(name: str, n: int, input: Any) -> tuple[Any, bool]:
@@ -69,7 +75,7 @@ def with_batch(name: str, n: int, input: Any) -> tuple[Any, bool]:
     return (x, True) if x.ndim == n + 2 else (x[None], False)
 
 
-def window_counts(x: Any, window: tuple[tuple[int, ...], ...], ceil_mode: bool) -> list[int]:
+def window_counts(x: Any, window: Window, ceil_mode: bool) -> list[int]:
     """How many windows fit per dimension."""
     settings = zip(x.shape[2:], *window, strict=True)
     counts = [window_count(*setting, ceil_mode) for setting in settings]
@@ -78,14 +84,15 @@ def window_counts(x: Any, window: tuple[tuple[int, ...], ...], ceil_mode: bool) 
         result = "x".join(str(v) for v in (x.shape[1], *counts))
         raise RuntimeError(
             f"Given input size: ({given}). Calculated output size: ({result}). Output size is too "
-            f"small: the kernel {window[0]} does not fit"
+            f"small: the kernel {window.kernel} does not fit"
         )
     return counts
 
 
 def results_of(results: tuple[Any, ...], batched: bool) -> Any:
+    """Values, or values and positions, without the batch that the input did not have."""
     results = results if batched else tuple(r[0] for r in results)
-    return results if len(results) > 1 else results[0]
+    return results[0] if len(results) == 1 else results
 
 
 def adaptive_counts(name: str, n: int, input: Any, output_size: Any) -> tuple[Any, list[int], bool]:

@@ -5,9 +5,11 @@ major order; after a ReLU windows full of zeros are common. `jnp.max` would spli
 and `reduce_window` does not, but its gradient is a slow select-and-scatter. So the maximum is a
 chain of `where(later > first, later, first)`, whose gradient is exact, exists in forward mode and
 of second order, and reuses the comparisons. One dimension after the other needs fewer comparisons
-and finds the same element. Forward and gradient on two CPU cores, in milliseconds of processor time against
-`reduce_window` (benchmarks/convolutions.py): 2x2, 64x64x24x24: 13 and 28; 3x3 stride 2,
-16x64x56x56: 19 and 56. Channels last inside, because the CPU's convolutions leave them there.
+and finds the same element.
+
+Forward and gradient, in milliseconds of processor time on two cores, `reduce_window` against this
+chain (benchmarks/convolutions.py): 2x2 of 64x64x24x24, 28 and 13; 3x3 with stride 2 of
+16x64x56x56, 56 and 19. Channels come last inside, because the CPU's convolutions leave them there.
 """
 
 from __future__ import annotations

@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-__all__ = ["Ints", "expand", "offsets", "pad_axes", "resized", "spread", "strided", "window_count"]
+__all__ = [
+    "Ints",
+    "Window",
+    "expand",
+    "offsets",
+    "pad_axes",
+    "resized",
+    "spread",
+    "strided",
+    "window_count",
+]
 
 Ints = int | Sequence[int]
+
+
+class Window(NamedTuple):
+    """The settings of a sliding window, each per dimension."""
+
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
 
 
 def expand(value: Any, n: int, message: str) -> tuple[int, ...]:
@@ -31,7 +50,7 @@ def expand(value: Any, n: int, message: str) -> tuple[int, ...]:
 def window_count(
     size: int, kernel: int, stride: int, padding: int, dilation: int = 1, ceil_mode: bool = False
 ) -> int:
-    """How many windows fit. With `ceil_mode` the last may reach past the end, but not start there."""
+    """How many windows fit; in `ceil_mode` the last may reach past the end, but not start there."""
     span = size + 2 * padding - dilation * (kernel - 1) - 1
     count = (span + (stride - 1 if ceil_mode else 0)) // stride + 1
     if ceil_mode and (count - 1) * stride >= size + padding:
