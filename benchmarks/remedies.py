@@ -10,20 +10,29 @@ import argparse
 
 from benchmarks import step, timing
 
-MEMORY = "no_mmap,trim,pad,arena"
+MEMORY = "threshold,trim,pad"
 SETS = {
-    "mlp": [MEMORY, "no_fusion", "dot_fusion", f"{MEMORY},no_fusion", f"{MEMORY},dot_fusion"],
+    "mlp": [
+        MEMORY,
+        f"{MEMORY},arena",
+        "no_mmap,trim,pad",
+        "no_fusion",
+        "dot_fusion",
+        f"{MEMORY},no_fusion",
+        f"{MEMORY},dot_fusion",
+    ],
     "cnn": [
         MEMORY,
-        "no_fusion",
+        f"{MEMORY},arena",
+        "no_mmap,trim,pad",
         "dot_fusion",
         "reshape_pool",
         "nhwc",
-        "dot_fusion,reshape_pool",
+        "dot_fusion,reshape_pool,nhwc",
         f"{MEMORY},dot_fusion,reshape_pool",
-        f"{MEMORY},no_fusion,reshape_pool",
         f"{MEMORY},dot_fusion,reshape_pool,nhwc",
         f"{MEMORY},no_fusion,reshape_pool,nhwc",
+        f"{MEMORY},arena,dot_fusion,reshape_pool,nhwc",
     ],
 }
 
@@ -50,11 +59,8 @@ def main() -> None:
     results = timing.measure(workers, options.rounds, options.seconds, options.patience)
     for worker in workers:
         worker.close()
-    print(
-        f"\n### {options.workload}, batch {options.batch}\n\n{timing.table(results, 'none')}\n",
-        *remarks,
-        sep="\n",
-    )
+    print(f"\n### {options.workload}, batch {options.batch}\n")
+    print(timing.table(results, "none"), "", *remarks, sep="\n")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from benchmarks import timing
 from benchmarks.competitors import COMPETITORS
 
 TOLERANCE = 1e-4
+DEFAULT = [name for name in COMPETITORS if name != "remedied"]
 
 
 def arguments() -> argparse.Namespace:
@@ -34,7 +35,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--workload", default="mlp", help="a folder of benchmarks/workloads")
     parser.add_argument("--batch", type=numbers, help="batch sizes (default: the workload's)")
-    parser.add_argument("--competitors", type=words, default=list(COMPETITORS))
+    parser.add_argument("--competitors", type=words, default=DEFAULT)
     parser.add_argument("--against", default="jax", help="whose median the ratios divide by")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=0.5, help="length of a round")

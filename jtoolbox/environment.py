@@ -14,8 +14,9 @@ from pathlib import Path
 
 import jax
 
-# glibc's mallopt parameters, and the largest value that they take.
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX, M_ARENA_MAX = -1, -2, -4, -8
+# glibc's mallopt parameters, and the largest value that they take. A single arena (M_ARENA_MAX), which
+# helps where convolutions run through XLA's slow path, costs small steps more than it gives.
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
 INT_MAX = 2**31 - 1
 
 
@@ -46,7 +47,6 @@ def reuse_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):  # another C library, which has no mallopt
         return
-    mallopt(M_MMAP_MAX, 0)
+    mallopt(M_MMAP_THRESHOLD, 2**30)
     mallopt(M_TRIM_THRESHOLD, INT_MAX)
     mallopt(M_TOP_PAD, 64 * 2**20)
-    mallopt(M_ARENA_MAX, 1)

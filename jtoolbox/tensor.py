@@ -171,9 +171,7 @@ class Tensor(Handle):
                 f"{self.dtype}"
             )
         if not wanted:
-            fresh = Node(node.aval, node.value, node.call, node.inputs, False, node.flags & ~LEAF)
-            if node.value is None:
-                fresh = views.apply(_alias.op, "cut", _alias.op.body, [node], [0], True)
+            fresh = same_value(node)
             fresh.owner = weakref.ref(self)
             self._node = fresh
             return
@@ -307,7 +305,7 @@ class Tensor(Handle):
         """Forgets the history of this tensor, in place."""
         if self._view is not None:
             raise RuntimeError("Can't detach views in-place. Use detach() instead.")
-        fresh = views.apply(_alias.op, "cut", _alias.op.body, [node_of(self)], [0], True)
+        fresh = same_value(node_of(self))
         fresh.owner = weakref.ref(self)
         self._node = fresh
         return self
@@ -322,7 +320,7 @@ class Tensor(Handle):
         node = node_of(self)
         if not isinstance(value, Tensor):
             raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
-        fresh = views.apply(_alias.op, "cut", _alias.op.body, [node_of(value)], [0], True)
+        fresh = same_value(node_of(value))
         fresh.requires_grad, fresh.flags = node.requires_grad, fresh.flags | (node.flags & LEAF)
         if node.requires_grad and not node.flags & LEAF:
             raise RuntimeError("cannot assign .data of a tensor that was computed from others")
@@ -436,11 +434,7 @@ class Tensor(Handle):
         memo[id(self)] = twin
         old = node_of(self)
         value = value_of(old)
-        if isinstance(value, np.ndarray):
-            node = Node(old.aval, value.copy(), flags=OWNED)
-        else:
-            with jax.enable_x64(True):
-                node = Node(old.aval, jnp.array(value, copy=True), flags=OWNED)
+        node = Node(old.aval, value.copy(), flags=OWNED)
         node.requires_grad, node.flags = old.requires_grad, node.flags | (old.flags & LEAF)
         _set_node(twin, node)
         if isinstance(self._grad, (Node, Handle)):
@@ -475,7 +469,10 @@ class Tensor(Handle):
     def _assign(self, other: Any) -> Tensor:
         """Gives this handle the value of another one (which it does not share afterwards)."""
         node = other._node if isinstance(other, Tensor) else _node_from(other, None, None)
-        fresh = views.apply(_alias.op, "cut", _alias.op.body, [node], [0], not mode.grad)
+        if mode.grad and node.requires_grad:
+            fresh = views.apply(_alias.op, "cut", _alias.op.body, [node], [0], False)
+        else:
+            fresh = same_value(node)
         views.rebind(self, wrap(fresh))
         return self
 
@@ -517,6 +514,14 @@ class GradFunction:
 @op(name="alias", saves="none", view=False)
 def _alias(x: Array) -> Array:
     return jnp.asarray(x)
+
+
+def same_value(node: Node) -> Node:
+    """Another node of the same value, without history."""
+    if node.value is None or mode.capture is not None:
+        return views.apply(_alias.op, "cut", _alias.op.body, [node], [0], True)
+    node.flags |= PINNED
+    return Node(node.aval, node.value, flags=node.flags & TRACED | PINNED)
 
 
 @op(name="detach", saves="none", view=True, differentiable=False, write=lambda base, value: value)

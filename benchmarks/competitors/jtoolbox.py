@@ -19,7 +19,9 @@ class Loop(Competitor):
         self.optimizer = optim.SGD(self.model.parameters(), **self.settings)
 
     def step(self, *batch):
-        batch = [torch.from_numpy(x) for x in batch]
+        return self.train_step(*[torch.from_numpy(x) for x in batch])
+
+    def train_step(self, *batch):
         loss = self.model_file.loss(torch, self.model, *batch)
         self.optimizer.zero_grad()
         loss.backward()
@@ -33,7 +35,7 @@ class Loop(Competitor):
 class Jit(Loop):
     def setup(self, weights):
         super().setup(weights)
-        self.step = torch.jit(self.step)
+        self.step = torch.jit(self.train_step)
 
 
 class Scan(Loop):
@@ -52,9 +54,9 @@ class Scan(Loop):
     def run(self, steps):
         losses = None
         for _ in range(steps // self.multiple):
-            losses = torch.scan(self.step, self.stacked)
+            losses = torch.scan(self.train_step, self.stacked)
         self.wait()
         return float(losses[-1])
 
     def losses(self, steps):
-        return torch.scan(self.step, self.stack(steps)).tolist()
+        return torch.scan(self.train_step, self.stack(steps)).tolist()

@@ -220,6 +220,8 @@ def _pull_segments(found: dict[Node, Node]) -> list[Segment]:
         for node in [n for n in found if n.segment is not None and n.segment[0] is segment]:
             gradient = found[node]
             if node.hooks:
+                # A hook may ask for values, which runs what is pending: the others must be kept.
+                holders = [wrap(g) for g in found.values() if g.value is None and g.owner is None]
                 gradient = found[node] = run_hooks(node.hooks, gradient)
             cotangents[node.segment[1]] = gradient
         for node in segment.steps:
@@ -293,6 +295,7 @@ def backward(
     """Adds gradients of the roots to `.grad` of all leaves (and of nodes that retain theirs)."""
     found = gradients(roots, given, inputs, retain_graph=retain_graph, create_graph=create_graph)
     joins = mode.backward is not None
+    holders: list[Any] = []
     allowed = None if inputs is None else set(inputs)
     for node, gradient in found.items():
         keep = node.flags & (LEAF | RETAIN) if allowed is None else node in allowed
@@ -302,8 +305,9 @@ def backward(
             continue
         extras = owner.__dict__
         if extras and extras.get("_hooks"):
+            holders = [wrap(g) for g in found.values() if g.value is None and g.owner is None]
             gradient = run_hooks(extras["_hooks"], gradient)
-        if owner._grad is None and gradient.owner is None:
+        if owner._grad is None and not gradient.live:
             owner._grad = gradient
             gradient.owner = reference
         else:
@@ -311,6 +315,7 @@ def backward(
         if extras and extras.get("_after_hooks"):
             for hook in list(extras["_after_hooks"].values()):
                 hook(owner)
+    del holders
     if joins and mode.pending:
         mode.backward = mode.pending[-1]
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
 from jtoolbox import random
@@ -19,7 +18,7 @@ from jtoolbox.engine.compile import Program, program_for
 from jtoolbox.engine.graph import FREED, KEY, LEAF, OWNED, OVERWRITTEN, PINNED, Handle, Node
 from jtoolbox.engine.modes import mode
 from jtoolbox.engine.plan import Gathered, gather
-from jtoolbox.engine.realize import flush, run
+from jtoolbox.engine.realize import flush, fresh, run
 from jtoolbox.engine.record import value_of
 
 OLD_GRADIENT = (
@@ -122,8 +121,7 @@ class Frozen:
             if value is None:
                 value = value_of(node)
             if slot in donated and node.flags & (OWNED | PINNED) != OWNED:
-                with jax.enable_x64(True):
-                    value = jnp.array(value, copy=True)
+                value = fresh(value)
             values[slot] = value
         for slot in self.keys:
             values[slot] = random.default_generator.next_key()

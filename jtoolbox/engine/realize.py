@@ -130,8 +130,12 @@ def _own(gathered: Gathered, values: list[Any]) -> None:
     for slot in gathered.donated:
         leaf = gathered.leaves[slot]
         if not leaf.flags & OWNED or leaf.flags & PINNED or id(leaf) in held:
-            with jax.enable_x64(True):
-                values[slot] = jnp.array(values[slot], copy=True)
+            values[slot] = fresh(values[slot])
+
+
+def fresh(value: Any) -> Any:
+    """A copy of an array that nobody else holds. (`jnp.array` would compile a program for it.)"""
+    return value.copy()
 
 
 def _forwarded(values: list[Any], outputs: list[Any]) -> tuple[tuple[int, int], ...]:

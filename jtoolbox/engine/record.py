@@ -42,7 +42,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 SCALARS = (bool, int, float, complex)
 MISSING = inspect.Parameter.empty
 # A loop that forgets `no_grad` would grow its graph without end: this many pending nodes are run.
-PENDING_LIMIT = 3000
+# XLA's compile time grows faster than the graph, so the limit is not far above what deep networks need.
+PENDING_LIMIT = 600
 
 KEY_AVAL = intern_aval((2,), np.dtype(np.uint32))
 

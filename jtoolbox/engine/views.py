@@ -13,7 +13,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jtoolbox.engine.graph import LEAF, OVERWRITTEN, TRACED, Handle, Node
+from jtoolbox.engine.graph import LEAF, OVERWRITTEN, PINNED, TRACED, Handle, Node
 from jtoolbox.engine.modes import mode
 from jtoolbox.engine.record import (
     Hooks,
@@ -62,11 +62,18 @@ class View:
     def cut(self) -> Node:
         """The view's value, from the present value of its parent."""
         source = self.family._node if self.parent is None else self.parent.cut()
+        if self.detached and self.op.name == "detach" and source.value is not None:
+            source.flags |= PINNED
+            return Node(source.aval, source.value, flags=source.flags & TRACED | PINNED)
         args = [source, *self.args[1:]]
         return apply(self.op, "cut", self.op.body, args, self.op.operands, bool(self.detached))
 
     def put(self, value: Node) -> Node:
         """The new value of the base after this view was overwritten with `value`."""
+        if self.op.name == "detach" and value.value is not None:
+            value.flags |= PINNED
+            new = Node(value.aval, value.value, flags=value.flags & TRACED | PINNED)
+            return new if self.parent is None else self.parent.put(new)
         source = self.family._node if self.parent is None else self.parent.cut()
         write = self.op.write or generic_write(self.op)
 

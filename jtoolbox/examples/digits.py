@@ -2,10 +2,10 @@
 
     python -m jtoolbox.examples.digits --style imperative
 
-The images are scikit-learn's: 1,797 of 8x8 pixels, 1,437 to train on and 360 to test. The plain loop
-(`imperative`), the same loop with its step frozen by `jtoolbox.jit` (`jit`), and pure functions of
-arrays with optax (`functional`) start from the same weights, see the same batches, and reach the same
-losses to rounding.
+The images are scikit-learn's: 1,797 of 8x8 pixels, 1,437 to train on and 360 to test. The plain
+loop (`imperative`), the same loop with its step frozen by `jtoolbox.jit` (`jit`), and pure functions
+of arrays with optax (`functional`) start from the same weights, see the same batches, and reach the
+same losses to rounding.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
@@ -42,16 +42,19 @@ Style = Callable[[nn.Module, Iterable[Batches], float], Iterator[list[Any]]]
 
 def load_data() -> tuple[TensorDataset, TensorDataset]:
     """The digits as training and test set: images (N, 1, 8, 8) in [0, 1], labels (N,)."""
-    digits = load_digits()
+    digits = cast(Any, load_digits())
     order = np.random.default_rng(0).permutation(len(digits.target))
-    images = torch.tensor((digits.images[order, None] / 16).astype(np.float32))
-    labels = torch.tensor(digits.target[order].astype(np.int64))
-    n = TRAINING_IMAGES
-    return TensorDataset(images[:n], labels[:n]), TensorDataset(images[n:], labels[n:])
+    images = (digits.images[order, None] / 16).astype(np.float32)
+    labels = digits.target[order].astype(np.int64)
+
+    def part(which: slice) -> TensorDataset:
+        return TensorDataset(torch.tensor(images[which]), torch.tensor(labels[which]))
+
+    return part(slice(TRAINING_IMAGES)), part(slice(TRAINING_IMAGES, None))
 
 
 class Network(nn.Module):
-    """Two convolutions, each with ReLU and pooling, and two linear layers: (N, 1, 8, 8) to (N, 10)."""
+    """Two convolutions with ReLU and pooling, and two linear layers: (N, 1, 8, 8) to (N, 10)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,8 +72,8 @@ class Network(nn.Module):
         return self.classifier(self.features(x).flatten(1))
 
 
-# The three styles. Each takes the model, the batches of each epoch and the learning rate, and yields
-# the losses of an epoch after it, when the model holds what the epoch has taught it.
+# The three styles. Each takes the model, the batches of each epoch and the learning rate, and
+# yields the losses of an epoch at its end, when the model holds what the epoch has taught it.
 
 
 def imperative(model: nn.Module, epochs: Iterable[Batches], lr: float) -> Iterator[list[Any]]:
@@ -188,13 +191,14 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=20, help="passes over the training images")
     parser.add_argument("--batch-size", type=int, default=64, help="images in a step")
     parser.add_argument("--lr", type=float, default=0.05, help="learning rate")
-    parser.add_argument("--seed", type=int, default=0, help="of initial weights and order of images")
-    parser.add_argument("--out", type=Path, default=Path("digits-out"), help="folder for the results")
+    parser.add_argument("--seed", type=int, default=0, help="of weights and order of images")
+    parser.add_argument("--out", type=Path, default=Path("digits-out"), help="where results go")
     options = parser.parse_args(argv)
-    if options.epochs < 1:
-        parser.error(f"argument --epochs: must be 1 or more, got {options.epochs}")
-    if not 1 <= options.batch_size <= TRAINING_IMAGES:
-        parser.error(f"argument --batch-size: must be 1 to {TRAINING_IMAGES}, got {options.batch_size}")
+    epochs, size = options.epochs, options.batch_size
+    if epochs < 1:
+        parser.error(f"argument --epochs: must be 1 or more, got {epochs}")
+    if not 1 <= size <= TRAINING_IMAGES:
+        parser.error(f"argument --batch-size: must be 1 to {TRAINING_IMAGES}, got {size}")
     return options
 
 

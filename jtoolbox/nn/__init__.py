@@ -41,8 +41,6 @@ from jtoolbox.nn.container import (
     Container,
     ModuleDict,
     ModuleList,
-    ParameterDict,
-    ParameterList,
     Sequential,
 )
 from jtoolbox.nn.conv import (
@@ -142,6 +140,10 @@ from jtoolbox.nn.parallel import (
 from jtoolbox.nn.parameter import (
     Buffer,
     Parameter,
+)
+from jtoolbox.nn.parameter_container import (
+    ParameterDict,
+    ParameterList,
 )
 from jtoolbox.nn.pixelshuffle import (
     ChannelShuffle,

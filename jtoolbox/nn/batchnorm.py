@@ -10,6 +10,7 @@ from jtoolbox.nn import init
 from jtoolbox.nn.module import Module
 from jtoolbox.nn.parameter import Parameter
 from jtoolbox.ops.creation import empty, ones, zeros
+from jtoolbox.ops.elementwise import reciprocal
 from jtoolbox.tensor import Tensor
 
 __all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "SyncBatchNorm"]
@@ -89,14 +90,19 @@ class NormBase(Module):
         state_dict: Any,
         prefix: str,
         local_metadata: Any,
-        *rest: Any,
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
     ) -> None:
         version = local_metadata.get("version")
         key = prefix + "num_batches_tracked"
         if (version is None or version < 2) and self.track_running_stats and key not in state_dict:
             count = self.num_batches_tracked
             state_dict[key] = zeros((), dtype=dtypes.int64) if count is None else count
-        super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
 
 
 class _BatchNorm(NormBase):
@@ -108,7 +114,7 @@ class _BatchNorm(NormBase):
         if self.training and self.track_running_stats and self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
             if self.momentum is None:
-                momentum = 1.0 / self.num_batches_tracked
+                momentum = reciprocal(self.num_batches_tracked)
         no_statistics = self.running_mean is None and self.running_var is None
         used = not self.training or self.track_running_stats
         return F.batch_norm(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from jtoolbox.nn import functional as F
+from jtoolbox.nn.distance import PairwiseDistance
 from jtoolbox.nn.functional.checks import warn_user
 from jtoolbox.nn.functional.reduction import choose_reduction
 from jtoolbox.nn.module import Module
@@ -469,7 +470,7 @@ class TripletMarginWithDistanceLoss(_Loss):
                 f"{margin} instead"
             )
         self.distance_function = (
-            F.pairwise_distance if distance_function is None else distance_function
+            PairwiseDistance() if distance_function is None else distance_function
         )
         self.margin = margin
         self.swap = swap

@@ -30,8 +30,9 @@ class _Normalization(Module):
         """Sets weight to 1 and bias to 0."""
         if self.weight is not None:
             init.ones_(self.weight)
-        if getattr(self, "bias", None) is not None:
-            init.zeros_(self.bias)
+        bias = self._parameters.get("bias")  # RMSNorm has none
+        if bias is not None:
+            init.zeros_(bias)
 
 
 def _as_shape(normalized_shape: int | Sequence[int]) -> tuple[int, ...]:

@@ -10,9 +10,9 @@ import numpy as np
 
 from jtoolbox import devices, dtypes
 from jtoolbox.engine import Array, op
-from jtoolbox.engine.graph import Handle, leaf_node
+from jtoolbox.engine.graph import leaf_node
 from jtoolbox.engine.record import node_of, value_of, wrap
-from jtoolbox.ops.host import needs_graph
+from jtoolbox.ops.host import is_tensor, needs_graph
 
 __all__ = ["clone", "cpu", "cuda", "to", "type_as", "type_of"]
 
@@ -42,7 +42,7 @@ def _cast(input: Array, dtype: Any) -> Array:
 def cast(input: Any, dtype: Any) -> Any:
     """`input` with another dtype; itself when it has that one already."""
     wanted = dtypes.as_numpy(dtype)
-    if not isinstance(input, Handle):  # Tensors hold 64 bits in any mode
+    if not is_tensor(input):  # Tensors hold 64 bits in any mode
         wanted = dtypes.canonical(wanted)
     if dtypes.as_numpy(input.dtype) == wanted:
         return input
@@ -61,7 +61,7 @@ def clone(input: Any, *, memory_format: Any = None) -> Any:
 
 def _moved(input: Any, device: Any) -> Any:
     """`input` on a device; itself when it lies there already."""
-    if not isinstance(input, Handle):
+    if not is_tensor(input):
         return jax.device_put(input, devices.find(device))
     node, place = node_of(input), devices.placement(device)
     if node.aval.device == place:
@@ -102,7 +102,7 @@ def _parsed(
     for a in (*args, other):
         if isinstance(a, (dtypes.dtype, type)):
             dtype = a
-        elif isinstance(a, Handle) or hasattr(a, "ndim"):
+        elif is_tensor(a) or hasattr(a, "ndim"):
             device, dtype = getattr(a, "device", None), a.dtype
         elif a is not None and not isinstance(a, bool):
             device = a

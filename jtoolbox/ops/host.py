@@ -12,7 +12,7 @@ from jtoolbox.engine.graph import Handle, is_tracer, leaf_node
 from jtoolbox.engine.modes import mode
 from jtoolbox.engine.record import node_of, value_of, wrap
 
-__all__ = ["host_value", "like", "needs_graph", "on_host"]
+__all__ = ["host_value", "is_tensor", "like", "needs_graph", "on_host"]
 
 _TRACED = (
     "{name}: the shape of the result depends on values, which a traced function (jit, grad, vmap) "
@@ -34,6 +34,11 @@ def like(x: Any, value: np.ndarray) -> Any:
         return jnp.asarray(value)
     device = node_of(x).aval.device
     return wrap(leaf_node(value if device is None else jax.device_put(value, device), device))
+
+
+def is_tensor(x: Any) -> bool:
+    """Whether `x` is a Tensor, rather than an array or a number."""
+    return isinstance(x, Handle)
 
 
 def needs_graph(x: Any) -> bool:

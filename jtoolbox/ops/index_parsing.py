@@ -127,10 +127,11 @@ def _tensor_index(item: Any) -> tuple[int, Any]:
     if isinstance(item, (int, np.integer)):
         return 1, int(item)
     if not hasattr(item, "dtype") or not hasattr(item, "shape") or isinstance(item, np.generic):
-        if hasattr(item, "__index__"):
-            return 1, item.__index__()
+        number = getattr(item, "__index__", None)
+        if number is not None:
+            return 1, number()
         raise IndexError(_BAD_INDEX.format(type(item).__name__))
-    dtype = dtypes.as_numpy(item.dtype)
+    dtype = np.dtype(dtypes.as_numpy(item.dtype))
     if dtype == np.bool_ or dtype == np.uint8:
         if not item.ndim:
             return 0, bool(host_value(item, "indexing with a mask"))

@@ -166,8 +166,7 @@ def setitem(input: Any, index: Any, value: Any) -> Any:
     A boolean mask with a value that does not depend on the number of true elements runs as
     `where`, so that nothing waits for the mask's values.
     """
-    if not isinstance(value, (Handle, jax.Array, np.ndarray, np.generic, int, float, complex)):
-        raise TypeError(f"can't assign a {type(value).__name__} to a tensor of {input.dtype}")
+    _check_assignable(input, value)
     layout, starts, scalars, advanced = parse(index, input.shape)
     start = packed(starts)
     if not (scalars or advanced):
@@ -181,6 +180,11 @@ def setitem(input: Any, index: Any, value: Any) -> Any:
     places = tuple(dim for dim, _ in scalars)
     positions = [position for _, position in scalars]
     return inplace(input, _set_index(input, value, positions, indices, start, layout, places, dims))
+
+
+def _check_assignable(input: Any, value: Any) -> None:
+    if not isinstance(value, (Handle, jax.Array, np.ndarray, np.generic, int, float, complex)):
+        raise TypeError(f"can't assign a {type(value).__name__} to a tensor of {input.dtype}")
 
 
 def _ignores_count(input: Any, mask: Any, value: Any) -> bool:

@@ -146,6 +146,13 @@ def _new_tensor(
     return fresh.requires_grad_() if requires_grad else fresh
 
 
+def _new_legacy(self: Any, *data: Any) -> Any:
+    """`x.new(2, 3)`: zeros of that shape; `x.new([1, 2])`: these values; both in this type."""
+    if len(data) == 1 and not isinstance(data[0], int) and type(data[0]).__name__ != "Size":
+        return _new_tensor(self, data[0])
+    return _METHODS["new_zeros"](self, *data)
+
+
 def _stride(self: Any, dim: int | None = None) -> Any:
     """How many elements apart neighbours lie in each dimension, rows being contiguous."""
     strides = tuple(int(np.prod(self.shape[i + 1 :])) or 1 for i in range(self.ndim))
@@ -201,6 +208,7 @@ _METHODS: dict[str, Callable[..., Any]] = {
     **{"to": conversion.to, "type": conversion.type_of, "is_nonzero": _is_nonzero},
     **{"is_same_size": _is_same_size, "is_signed": _is_signed, "is_contiguous": _is_contiguous},
     **{"pin_memory": _pin_memory, "apply_": _apply, "new_tensor": _new_tensor},
+    "new": _new_legacy,
     **{"stride": _stride, "__reversed__": _reversed},
     **{"unsafe_chunk": ops.chunk, "unsafe_split": ops.split},
     "unsafe_split_with_sizes": ops.split_with_sizes,
@@ -367,7 +375,7 @@ def install(tensor: type, **more: Callable[..., Any]) -> None:
     `more` are functions from elsewhere to be methods too, with their in-place forms, such as
     `relu` and `softmax`.
     """
-    names = TENSOR_NAMES.split()
+    names: list[str] = [str(name) for name in TENSOR_NAMES.split()]
     functions = {**FUNCTIONS, **more}
     plain = {name: functions[name] for name in names if name in functions}
     for name, method in {**plain, **_written_methods(names, functions), **_METHODS}.items():

@@ -83,7 +83,8 @@ def _float(values: np.ndarray) -> Format:
     if scientific is None:
         size = np.abs(values)
         scientific = bool(values.size) and (
-            _wide_range(size.max(), size.min()) or bool(not whole and size.min() < 1e-4)
+            _wide_range(float(size.max()), float(size.min()))
+            or bool(not whole and size.min() < 1e-4)
         )
     digits = f".{_options.precision}e" if scientific else f".{_options.precision}f"
 

@@ -81,7 +81,7 @@ def repeat_interleave(
         input, dim = reshape(input, (-1,)), 0
     dim = canonical_dim(dim, input.ndim)
     if not hasattr(repeats, "dtype") or isinstance(repeats, np.generic):
-        if repeats < 0:
+        if int(repeats) < 0:
             raise RuntimeError(f"Repeats must be non-negative, got {repeats}")
         return _repeat_all(input, int(repeats), dim)
     if repeats.ndim > 1:

@@ -77,6 +77,7 @@ def _prepared(name: str, input: Any, dim: int, index: Any, src: Any) -> tuple[An
 @op(check=_check, saves="none", name="scatter")
 def _scatter(input: Array, dim: int, index: Array, src: Array, reduce: str | None = None) -> Array:
     x, places, values = _prepared("scatter", input, dim, index, src)
+    out: Any
     if reduce not in (None, "add", "multiply"):
         raise RuntimeError(f"reduce argument must be either add or multiply, got {reduce!r}.")
     target = x.at[places]

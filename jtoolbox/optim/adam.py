@@ -19,8 +19,8 @@ class Adam(Optimizer):
 
     m = b1 m + (1 - b1) g and v = b2 v + (1 - b2) g^2 give
     p = p - lr m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps). `amsgrad` divides by the largest v so
-    far. `weight_decay` adds weight_decay p to the gradient; with `decoupled_weight_decay` it shrinks
-    p by lr weight_decay instead. `foreach`, `fused` and `capturable` are accepted: every update is
+    far. `weight_decay` adds weight_decay p to the gradient; with `decoupled_weight_decay` p shrinks
+    by lr weight_decay instead. `foreach`, `fused` and `capturable` are accepted: every update is
     one program. Kingma and Ba, "Adam", https://arxiv.org/abs/1412.6980; Reddi et al., "On the
     Convergence of Adam and Beyond", https://openreview.net/forum?id=ryQu7f-RZ.
     """

@@ -49,7 +49,7 @@ class Hooks:
     def register_load_state_dict_pre_hook(
         self, hook: Callable[..., Any], prepend: bool = False
     ) -> RemovableHandle:
-        """Calls `hook(optimizer, state_dict)` before `load_state_dict`; it may return another one."""
+        """Calls `hook(optimizer, state_dict)` before `load_state_dict`; it may return a new one."""
         return self._register("load_state_dict_pre", hook, prepend)
 
     def register_load_state_dict_post_hook(

@@ -86,7 +86,9 @@ class Optax(Optimizer):
         """The leaves of the optax state before the first update."""
         nodes = [node_of(p) for p in params]
         # A leaf's value is there already; asking for .array would keep it from being donated.
-        values = [n.value if n.value is not None else p.array for n, p in zip(nodes, params)]  # noqa: B905
+        values = [
+            n.value if n.value is not None else p.array for n, p in zip(nodes, params, strict=True)
+        ]
         with jax.enable_x64(True):
             tree = self.factory(**numbers, **self.fixed).init([jnp.asarray(v) for v in values])
             leaves = [np.array(leaf) for leaf in jax.tree.leaves(tree)]
@@ -135,7 +137,7 @@ def _update(
         treedef = jax.tree.structure(jax.eval_shape(transformation.init, params))
         state = jax.tree.unflatten(treedef, leaves)
         updates, new = transformation.update(gradients, state, params)
-        updated = optax.apply_updates(params, updates)
+        updated: Any = optax.apply_updates(params, updates)
         back = [n.astype(o.dtype) for n, o in zip(jax.tree.leaves(new), leaves, strict=True)]
         return (*[u.astype(p.dtype) for u, p in zip(updated, params, strict=True)], *back)
 

@@ -1,8 +1,8 @@
-"""The base of all optimizers: groups, state, and one recorded update for all parameters of a group.
+"""The base of all optimizers: groups, state, and one recorded update for a group's parameters.
 
-A subclass gives the rule for one array (`init`, `update`) and names the numbers it reads (`numbers`)
-and its switches (`flags`). The rest is here and beside it: walking groups, lifting the rule to all
-parameters with the numbers as data (`recording.py`), `state_dict.py`, `hooks.py`.
+A subclass gives the rule for one array (`init`, `update`) and names the numbers that it reads
+(`numbers`) and its switches (`flags`). The rest is here and beside it: walking groups, lifting the
+rule to all parameters with the numbers as data (`recording.py`), `state_dict.py`, `hooks.py`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ _NOT_A_LEAF = (
 _REQUIRED = "parameter group didn't specify a value of required optimization parameter {name}"
 _DUPLICATE = (
     "optimizer contains a parameter group with duplicate parameters; in future, this will cause an "
-    "error; see github.com/pytorch/pytorch/issues/40967 for more information"
+    "error; see github.com/pytorch/pytorch/issues/40967 for more information. jtoolbox updates "
+    "them once a step"
 )
 _TWICE = "some parameters appear in more than one parameter group"
 _SOME_NAMED = "all optimizer params should be with/without names. Some param names are missing"
@@ -136,7 +137,7 @@ class Optimizer(Hooks):
         return {}
 
     def check(self, group: Mapping[str, Any]) -> None:
-        """Raises ValueError for settings out of range: by default an `lr` not finite or negative."""
+        """Raises ValueError for settings out of range: by default a negative or infinite `lr`."""
         check_number("learning rate", group.get("lr", 0.0))
 
     # --- groups
@@ -290,7 +291,7 @@ class Optimizer(Hooks):
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__} ("]
         for i, group in enumerate(self.param_groups):
-            lines.append(f"Parameter Group {i}")
+            lines += [*([""] if i else []), f"Parameter Group {i}"]
             lines += [f"    {k}: {group[k]}" for k in sorted(group) if k != "params"]
         return "\n".join([*lines, ")"])
 

@@ -18,7 +18,7 @@ from jtoolbox.engine.graph import LEAF, OVERWRITTEN, Call
 from jtoolbox.engine.record import make_call, node_of, record, wrap
 from jtoolbox.engine.views import rebind
 
-__all__ = ["FrozenNumbers", "lift", "record_update"]
+__all__ = ["freeze_numbers", "lift", "record_update"]
 
 Array = Any
 Rule = Callable[..., tuple[Array, dict[str, Array]]]
@@ -44,7 +44,7 @@ def record_update(
     `make` returns its name, function and statics, once for each `key` and types of the inputs.
     """
     gradients = [p._grad for p in params]
-    inputs = (
+    inputs: tuple[Any, ...] = (
         *[p._node if p._view is None else node_of(p) for p in params],
         *[g if g.__class__ is Node else node_of(g) for g in gradients],
         *[s._node for s in state],

@@ -87,6 +87,6 @@ def check_differentiable(group: Mapping[str, Any]) -> None:
     """Raises for `differentiable=True`, which needs an update that is itself recorded."""
     if group.get("differentiable"):
         raise NotImplementedError(
-            "differentiable=True is not supported: write the update with jtoolbox.func.functional_call "
-            "and jax.grad to differentiate through it"
+            "differentiable=True is not supported: write the update with "
+            "jtoolbox.func.functional_call and jax.grad to differentiate through it"
         )

@@ -22,8 +22,8 @@ _GROUP_COUNT = (
     "{ours}"
 )
 _GROUP_SIZE = (
-    "loaded state dict contains a parameter group that doesn't match the size of optimizer's group: "
-    "group {i} has {theirs} parameters there and {ours} here"
+    "loaded state dict contains a parameter group that doesn't match the size of optimizer's "
+    "group: group {i} has {theirs} parameters there and {ours} here"
 )
 _NO_PART = "{name!r}: an optimizer's state_dict has 'state' and 'param_groups', this one {found}"
 
@@ -98,11 +98,10 @@ def _loaded(p: Any, value: Any, name: str = "") -> Any:
 
 
 def _host(value: Any) -> np.ndarray:
-    """A copy of a Tensor's, an array's or PyTorch tensor's values."""
-    if not hasattr(value, "detach"):
-        return np.array(value)
-    value = value.detach().cpu()
+    """A copy of the values of a Tensor, an array, a number or a tensor of PyTorch."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
     try:
-        return np.array(value)
+        return np.asarray(value).copy()
     except TypeError:  # PyTorch's bfloat16 has no NumPy form
-        return np.array(value.float())
+        return np.asarray(value.float()).copy()

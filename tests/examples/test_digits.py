@@ -78,7 +78,7 @@ def test_pytorch_loads_the_checkpoint_and_computes_the_same(runs, style):
     theirs, ours = pytorch_network(), digits.Network()
     theirs.load_state_dict(torch.load(path, weights_only=True))
     ours.load_state_dict(jt.load(path))
-    image = digits.load_data()[1][:9][0].numpy()
+    image = digits.load_data()[1][:9][0].numpy().copy()
     with jt.no_grad(), torch.no_grad():
         expected = theirs(torch.from_numpy(image)).numpy()
         np.testing.assert_allclose(ours(jt.tensor(image)).numpy(), expected, rtol=1e-4, atol=1e-5)
@@ -98,9 +98,9 @@ def test_the_same_seed_repeats_a_run_and_another_does_not(runs, tmp_path):
 
 
 def test_the_command_trains_and_says_where_the_results_are(tmp_path):
-    command = [sys.executable, "-m", "jtoolbox.examples.digits"]
-    options = ["--epochs", "1", "--batch-size", "128", "--lr", "0.1", "--out", str(tmp_path / "out")]
-    done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=300)
+    options = ["--epochs", "1", "--batch-size", "128", "--lr", "0.1", "--out"]
+    command = [sys.executable, "-m", "jtoolbox.examples.digits", *options, str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "test accuracy: " in done.stdout
     assert str(tmp_path / "out" / "digits.pt") in done.stdout

@@ -228,6 +228,16 @@ def test_a_loaded_array_may_be_overwritten_afterwards():
     assert model.weight.tolist() == [[1.0] * 3] * 2
 
 
+def test_loading_compiles_nothing(compilations):
+    model = nn.Sequential(*(nn.Linear(size, size + 1) for size in range(20, 30)))
+    state = model.state_dict()
+    arrays = {name: value.numpy() for name, value in state.items()}
+    compilations.count()
+    model.load_state_dict(state)
+    model.load_state_dict(arrays)
+    assert compilations.count() == 0
+
+
 def test_pytorchs_half_types_are_loaded():
     for dtype in (torch.bfloat16, torch.float16):
         weight = torch.tensor([[1.5, 2.5, -3.0], [0.0, 4.0, 5.0]]).to(dtype)

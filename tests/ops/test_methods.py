@@ -199,6 +199,8 @@ def test_new_tensors_take_type_and_shape_from_their_arguments():
         assert (new == value).all()
     assert x.new_empty(2, dtype=jt.int64).dtype is jt.int64
     assert x.new_tensor([1, 2]).tolist() == [1.0, 2.0]
+    assert x.new(2, 3).shape == (2, 3)
+    assert x.new([4]).tolist() == [4.0]
     assert x.new_tensor([1]).dtype is jt.float64
 
 

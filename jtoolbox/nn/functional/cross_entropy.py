@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jtoolbox import dtypes
 from jtoolbox.engine import Array, op
 from jtoolbox.nn.functional.checks import is_float, require_float, type_name, wide
 from jtoolbox.nn.functional.reduction import choose_reduction, reduce_loss
@@ -112,10 +113,6 @@ def _label_shape(x: Any, t: Any) -> tuple[int, ...]:
     )
 
 
-def _is_probabilities(x: Any, t: Any) -> bool:
-    return is_float(t) and x.shape == t.shape
-
-
 def _check_labels(x: Any, t: Any, ignore_index: int) -> None:
     """Raises IndexError for a label that names no class, where the labels are on the host."""
     if not isinstance(t, np.ndarray) or t.dtype.kind not in "iu" or not t.size or not x.ndim:
@@ -133,14 +130,7 @@ def _check_labels(x: Any, t: Any, ignore_index: int) -> None:
         )
 
 
-def _check_cross_entropy(
-    input, target, weight, size_average, ignore_index, reduce, reduction, label_smoothing
-) -> None:
-    if not _is_probabilities(input, target):
-        _check_labels(input, target, ignore_index)
-
-
-def _check_nll(input, target, weight, size_average, ignore_index, reduce, reduction) -> None:
+def _check(input, target, weight, size_average, ignore_index, *_) -> None:
     _check_labels(input, target, ignore_index)
 
 
@@ -191,7 +181,7 @@ def _as_labels(x: Array, t: Array) -> tuple[Array, int]:
 
 def _narrow() -> bool:
     """Whether JAX runs without 64-bit types, where labels can only be int32."""
-    return not jax.config.jax_enable_x64
+    return dtypes.index_dtype() == np.int32
 
 
 def _of_class(weight: Array, labels: Array) -> Array:
@@ -199,7 +189,7 @@ def _of_class(weight: Array, labels: Array) -> Array:
     return jnp.take(weight, labels, mode="clip")
 
 
-@op(check=_check_nll)
+@op(check=_check)
 def nll_loss(
     input: Array,
     target: Array,
@@ -227,7 +217,7 @@ def nll_loss(
     return loss.astype(input.dtype)
 
 
-@op(check=_check_cross_entropy)
+@op(check=_check)
 def cross_entropy(
     input: Array,
     target: Array,

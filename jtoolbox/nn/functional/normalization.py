@@ -6,6 +6,7 @@ One helper, `standardize`, does the arithmetic for all of them.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -103,8 +104,9 @@ def _check_channels(x: Array, **parameters: Any) -> None:
     if x.ndim < 2:
         raise RuntimeError(f"expected an input of shape (N, C, ...), got {size(x)}")
     for name, p in parameters.items():
-        if p is not None and p.size != x.shape[1]:
-            message = _CHANNELS.format(name=name, channels=x.shape[1], found=p.size)
+        found = None if p is None else math.prod(p.shape)
+        if found is not None and found != x.shape[1]:
+            message = _CHANNELS.format(name=name, channels=x.shape[1], found=found)
             raise RuntimeError(f"{message}, for an input of shape {list(x.shape)}")
 
 
@@ -168,7 +170,6 @@ def _batch_norm_eval(
 
 def _update(running_mean: Any, running_var: Any, mean: Any, variance: Any, momentum: Any) -> None:
     """Rebinds the running statistics to their next values; nothing happens to plain arrays."""
-    _check_channels(mean[None], running_mean=running_mean, running_var=running_var)
     new_mean, new_var = _running_statistics(
         mean if running_mean is None else running_mean,
         variance if running_var is None else running_var,
@@ -211,6 +212,7 @@ def batch_norm(
                     f"{name} must be defined in evaluation mode; give it, or pass training=True"
                 )
         return _batch_norm_eval(input, running_mean, running_var, weight, bias, eps)
+    _check_channels(input, running_mean=running_mean, running_var=running_var)
     y, mean, variance = _batch_norm_train(input, weight, bias, eps)
     if running_mean is not None or running_var is not None:
         _update(running_mean, running_var, mean, variance, momentum)
@@ -262,6 +264,7 @@ def instance_norm(
                 "Expected running_mean and running_var to be defined when use_input_stats is false"
             )
         return _batch_norm_eval(input, running_mean, running_var, weight, bias, eps)
+    _check_channels(input, running_mean=running_mean, running_var=running_var)
     y, mean, variance = _instance_norm_train(input, weight, bias, eps)
     if running_mean is not None or running_var is not None:
         _update(running_mean, running_var, mean, variance, momentum)
