@@ -18,7 +18,7 @@ from jtoolbox.engine import views
 from jtoolbox.engine.backward import backward
 from jtoolbox.engine.graph import LEAF, OWNED, PINNED, RETAIN, TRACED, Handle, Node, intern_aval
 from jtoolbox.engine.modes import mode, no_grad
-from jtoolbox.engine.realize import flush
+from jtoolbox.engine.realize import flush, fresh
 from jtoolbox.engine.record import PICK, Array, Hooks, Op, node_of, op, value_of, wrap
 from jtoolbox.engine.handles import RemovableHandle
 
@@ -434,7 +434,7 @@ class Tensor(Handle):
         memo[id(self)] = twin
         old = node_of(self)
         value = value_of(old)
-        node = Node(old.aval, value.copy(), flags=OWNED)
+        node = Node(old.aval, fresh(value), flags=OWNED)
         node.requires_grad, node.flags = old.requires_grad, node.flags | (old.flags & LEAF)
         _set_node(twin, node)
         if isinstance(self._grad, (Node, Handle)):

@@ -40,6 +40,15 @@ def compilations() -> Compilations:
     return _compilations
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _bounded_memory() -> Iterator[None]:
+    """Forgets the programs of each test file: all of them together would fill the memory."""
+    yield
+    jtoolbox.synchronize()
+    jtoolbox.engine.clear_programs()
+    jax.clear_caches()
+
+
 @pytest.fixture(autouse=True)
 def _seeded() -> Iterator[None]:
     jtoolbox.manual_seed(0)

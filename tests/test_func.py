@@ -91,6 +91,7 @@ def theirs_and_ours(transform: str, f, *args):
     return ours, theirs
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
 @pytest.mark.parametrize("transform", ["grad", "jacrev", "jacfwd", "hessian", "vmap", "grad_and_value"])
 def test_transformations_equal_pytorchs(transform):
     f = (lambda x: (x**3).sum()) if transform != "vmap" else (lambda x: (x * x).sum(0))
@@ -112,6 +113,7 @@ def test_transformations_compose_and_take_arrays():
     np.testing.assert_allclose(per_sample, expected(torch.tensor(w), torch.tensor(X)).numpy(), rtol=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
 def test_jvp_and_vjp_equal_pytorchs():
     def f(x):
         return x.sin() * x

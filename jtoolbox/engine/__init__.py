@@ -9,6 +9,7 @@ from jtoolbox.engine.modes import (
     mode,
     no_grad,
     set_grad_enabled,
+    structure_changed,
 )
 from jtoolbox.engine.realize import flush, flush_step, synchronize
 from jtoolbox.engine.record import Array, Key, inplace, op

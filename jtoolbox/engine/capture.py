@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax.numpy as jnp
+import numpy as np
 
 from jtoolbox import random
 from jtoolbox.engine import explain
@@ -184,7 +184,7 @@ def _undo(frozen: Frozen, gathered: Gathered, recording: Recording) -> None:
     """Puts handles, counters and the generator back to before the recorded call."""
     for k, handle in frozen.targets:
         aval = gathered.outputs[k].aval
-        _restore(handle, Node(aval, jnp.zeros(aval.shape, aval.dtype)))
+        _restore(handle, Node(aval, np.zeros(aval.shape, aval.dtype)))
     for slot, handle in frozen.handles:
         _restore(handle, gathered.leaves[slot])
     for undo in recording.undo:

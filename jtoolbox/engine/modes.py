@@ -36,6 +36,13 @@ class Mode(threading.local):
 
 
 mode = Mode()
+
+
+def structure_changed() -> None:
+    """Says that frozen steps must be recorded anew: train or eval, another group, a hook."""
+    mode.structure += 1
+
+
 # Called when gradient recording is switched back on after values were written in place without it.
 # `realize` sets it, since modes know nothing of running.
 on_grad_enabled: list[Callable[[], None]] = []

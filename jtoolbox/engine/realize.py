@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jtoolbox.engine import explain
 from jtoolbox.engine.compile import Program, program_for
@@ -134,7 +135,14 @@ def _own(gathered: Gathered, values: list[Any]) -> None:
 
 
 def fresh(value: Any) -> Any:
-    """A copy of an array that nobody else holds. (`jnp.array` would compile a program for it.)"""
+    """A copy of an array that nobody else holds.
+
+    On the host it is NumPy's: JAX's own is a program that is compiled for each shape.
+    """
+    if isinstance(value, np.ndarray) or (
+        len(value.devices()) == 1 and jax.default_backend() == "cpu"
+    ):
+        return np.array(value)
     return value.copy()
 
 

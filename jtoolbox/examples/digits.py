@@ -3,9 +3,9 @@
     python -m jtoolbox.examples.digits --style imperative
 
 The images are scikit-learn's: 1,797 of 8x8 pixels, 1,437 to train on and 360 to test. The plain
-loop (`imperative`), the same loop with its step frozen by `jtoolbox.jit` (`jit`), and pure functions
-of arrays with optax (`functional`) start from the same weights, see the same batches, and reach the
-same losses to rounding.
+loop (`imperative`), the same loop with its step frozen by `jtoolbox.jit` (`jit`), and pure
+functions of arrays with optax (`functional`) start from the same weights, see the same batches, and
+reach the same losses to rounding.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Self
 
-from jtoolbox.engine import enter_module, leave_module, mode
+from jtoolbox.engine import enter_module, leave_module, mode, structure_changed
 from jtoolbox.nn.conversion import Conversion
 from jtoolbox.nn.hooks import Hooks, global_hooks, registered
 from jtoolbox.nn.parameter import Buffer, Parameter
@@ -313,6 +313,7 @@ class Module(Traversal, Conversion, Hooks, StateDict):
         if not isinstance(mode, bool):
             raise ValueError("training mode is expected to be boolean")
         self.training = mode
+        structure_changed()
         for module in self.children():
             module.train(mode)
         return self

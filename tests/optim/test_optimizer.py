@@ -7,11 +7,12 @@ import pickle
 from typing import Any
 
 import numpy as np
+import optax
 import pytest
 import torch
 
 import jtoolbox as jt
-from tests.optim.cases import WEIGHTS, Run, assert_same_tree, assert_same_values
+from tests.optim.cases import WEIGHTS, Run, X, Y, assert_same_tree, assert_same_values
 
 LIBRARIES = pytest.mark.parametrize("library", [jt, torch], ids=["jtoolbox", "torch"])
 RULES = pytest.mark.parametrize(
@@ -396,3 +397,29 @@ def test_clipping_stays_in_the_steps_program(clip, compilations):
     for most in (0.1, 0.1, 0.2):
         step(runs[1], most)
     assert_same(*runs)
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "Optax"])
+def test_a_frozen_step_trains_as_the_plain_loop_does(name, compilations):
+    settings: dict[str, Any] = {"lr": 0.1, "momentum": 0.9, "dampening": 0.5}
+    if name != "SGD":
+        settings = {"lr": 0.1} if name == "Adam" else {"factory": optax.adam, "learning_rate": 0.1}
+    plain, frozen = Run(jt, name, settings), Run(jt, name, settings)
+
+    @jt.jit
+    def step(x: Any, y: Any) -> None:
+        frozen.optimizer.zero_grad()
+        weight, bias = frozen.params
+        ((x @ weight + bias).tanh() - y).square().mean().backward()
+        frozen.optimizer.step()
+
+    for i in range(6):
+        if i == 4:
+            compilations.count()
+            for run in (plain, frozen):
+                run.optimizer.param_groups[0]["lr"] = 0.02
+        step(jt.tensor(X[i]), jt.tensor(Y[i]))
+        plain.step()
+        assert_same_values(frozen, plain)
+    assert compilations.count() == 0
+    assert_same_tree(frozen.optimizer.state_dict(), plain.optimizer.state_dict())

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jtoolbox.engine import Array, op
-from jtoolbox.nn.functional.checks import clamp_min, is_float, type_name
+from jtoolbox.nn.functional.checks import clamp_min, is_float, require_float, type_name
 from jtoolbox.ops.dims import canonical_dim
 from jtoolbox.ops.norms import vector_norm_of
 
-__all__ = ["cosine_similarity", "pairwise_distance"]
+__all__ = ["cosine_similarity", "pairwise_distance", "pdist"]
 
 
 def _floored(x: Array, low: float) -> Array:
@@ -49,3 +50,21 @@ def distance(x1: Array, x2: Array, p: float, eps: float, keepdims: bool = False)
     """The formula of `pairwise_distance`, for losses that build on it."""
     difference = x1 - x2 + eps
     return vector_norm_of(difference, p, (difference.ndim - 1,), keepdims)
+
+
+@op
+def pdist(input: Array, p: float = 2.0) -> Array:
+    """The p-norm distances between all pairs of the rows of (N, M): N (N - 1) / 2 of them.
+
+    The pairs are in the order (0, 1), (0, 2), ..., (1, 2), ... Raises RuntimeError for another
+    number of dimensions or p < 0.
+    """
+    if input.ndim != 2:
+        raise RuntimeError(
+            f"pdist only supports 2D tensors, got: {input.ndim}D of shape {list(input.shape)}"
+        )
+    if p < 0:
+        raise RuntimeError(f"pdist only supports non-negative p values, got {p}")
+    require_float("pdist", input)
+    first, second = np.triu_indices(input.shape[0], 1)
+    return vector_norm_of(input[first] - input[second], p, (1,), False)

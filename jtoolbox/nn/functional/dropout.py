@@ -1,9 +1,9 @@
 """Dropout: masks of random bits that are computed where they are used, never stored.
 
 NOTE: the mask is a hash of (seed, counter, element), cheap enough that XLA fuses it into the layer
-that it masks and computes it again in the backward pass. On two CPU cores a transformer block took
-0.086 s with it, 0.083 s without dropout, 0.151 s with threefry bits and 0.6 times the extra memory.
-The probability is an operand: changing it compiles nothing.
+that it masks and computes it again in the backward pass: it takes no memory. On two CPU cores the
+gradient of three transformer MLPs took 86 ms with it, 83 ms without dropout, and 151 ms with
+threefry bits, which needed 16 MB more. The probability is an operand: changing it compiles nothing.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def dropout(input: Array, p: float = 0.5, training: bool = True, inplace: bool =
     (https://arxiv.org/abs/1207.0580).
     """
     _check_probability(p)
-    if not training:
+    if not training or p == 0:
         return input
     y = _dropout(input, p)
     return _rebind(input, y) if inplace else y
@@ -106,7 +106,7 @@ def dropout(input: Array, p: float = 0.5, training: bool = True, inplace: bool =
 
 def _channel_dropout(x: Any, p: float, training: bool, inplace: bool, batched: bool = True) -> Any:
     """Drops whole channels; an input without batch dimension has its channels first."""
-    if not training:
+    if not training or p == 0:
         return x
     y = _dropout(x, p, True) if batched else _unbatched_dropout(x, p)
     return _rebind(x, y) if inplace else y

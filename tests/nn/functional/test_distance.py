@@ -64,3 +64,18 @@ def test_pairwise_distance_of_equal_points_has_a_finite_gradient():
 def test_pairwise_distance_refuses_other_features():
     same_error(F.pairwise_distance, TF.pairwise_distance, normal(3, 4), normal(3, 3),
                match="must match the size")  # fmt: skip
+
+
+@pytest.mark.parametrize("p", [0, 1, 2, 3.0, float("inf")])
+def test_pdist_of_all_pairs_of_rows(p):
+    compare(F.pdist, TF.pdist, normal(5, 3), p=p, rtol=1e-4, atol=1e-5)
+    compare(F.pdist, TF.pdist, normal(1, 3), p=p)
+
+
+def test_pdist_of_equal_rows_has_a_finite_gradient():
+    compare(F.pdist, TF.pdist, np.ones((3, 2), np.float32))
+
+
+def test_pdist_refuses_other_shapes_and_norms():
+    same_error(F.pdist, TF.pdist, normal(2, 3, 4), match="only supports 2D tensors")
+    same_error(F.pdist, TF.pdist, normal(2, 3), p=-1.0, match="non-negative p values")
