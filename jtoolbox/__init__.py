@@ -46,6 +46,7 @@ from jtoolbox.func import tree
 from jtoolbox.ops import *
 from jtoolbox.random import Generator, default_generator, initial_seed, manual_seed, seed
 from jtoolbox.serialization import load, save
+from jtoolbox.summary import summary
 from jtoolbox.tensor import (
     Size,
     Tensor,

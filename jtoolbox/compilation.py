@@ -215,12 +215,10 @@ class Loop:
 
     def __call__(self, stacked: list[Any]) -> list[Any]:
         frozen = self.frozen
-        values = frozen.leaves(stacked)
+        values = frozen.leaves(stacked, draw=False)
         xs = [values[slot] for slot, _ in frozen.arguments]
-        xs += [
-            np.stack([random.default_generator.next_key() for _ in range(self.count)])
-            for _ in frozen.keys
-        ]
+        draws = [[random.default_generator.next_key() for _ in frozen.keys] for _ in range(self.count)]
+        xs += [np.stack(column) for column in zip(*draws, strict=True)]
         for slots, reader in frozen.readers:
             first = [values[slot] for slot in slots]
             rows = [first, *[reader() for _ in range(self.count - 1)]]

@@ -80,6 +80,8 @@ class Frozen:
                 self.keys.append(slot)
             else:
                 self.source(slot, leaf)
+        # Later calls draw keys in the order in which the recorded one did.
+        self.keys.sort(key=lambda slot: int(gathered.leaves[slot].value[1]))
         self.donated = set(program.donated)
         self.lost: list[Handle] = []
         self.results: list[int] = []
@@ -109,8 +111,8 @@ class Frozen:
                 continue
             self.targets.append((k, owner))
 
-    def leaves(self, arguments: Sequence[Any]) -> list[Any]:
-        """The values of all slots for one call."""
+    def leaves(self, arguments: Sequence[Any], draw: bool = True) -> list[Any]:
+        """The values of all slots for one call; without `draw`, those of random keys are left out."""
         values = list(self.values)
         for slot, i in self.arguments:
             values[slot] = arguments[i]
@@ -123,7 +125,7 @@ class Frozen:
             if slot in donated and node.flags & (OWNED | PINNED) != OWNED:
                 value = fresh(value)
             values[slot] = value
-        for slot in self.keys:
+        for slot in self.keys if draw else ():
             values[slot] = random.default_generator.next_key()
         for slots, reader in self.readers:
             for slot, number in zip(slots, reader(), strict=True):
@@ -214,7 +216,7 @@ def capture(
     try:
         results = function()
     except BaseException:
-        mode.pending = []
+        mode.pending, mode.backward = [], None
         raise
     finally:
         mode.capture = None

@@ -65,11 +65,9 @@ def assert_same_loss(ours, theirs, inputs):
     assert_same(found, theirs(*[to_torch(x) for x in inputs]), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.filterwarnings("ignore:reduction. 'mean' divides")
-@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
 @pytest.mark.parametrize(("name", "settings", "inputs"), CASES)
-def test_settings_reach_the_loss(name, settings, inputs, reduction):
-    ours, theirs = layers(name, reduction=reduction, **settings)
+def test_settings_reach_the_loss(name, settings, inputs):
+    ours, theirs = layers(name, reduction="sum", **settings)
     assert_same_loss(ours, theirs, inputs)
 
 
