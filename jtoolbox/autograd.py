@@ -21,7 +21,16 @@ from jtoolbox.engine.modes import (
     no_grad,
     set_grad_enabled,
 )
-from jtoolbox.engine.record import common_device, concrete, freeze, make_call, node_of, record, run_now, wrap
+from jtoolbox.engine.record import (
+    common_device,
+    concrete,
+    freeze,
+    make_call,
+    node_of,
+    record,
+    run_now,
+    wrap,
+)
 from jtoolbox.engine.trace import TensorTrace
 from jtoolbox.tensor import Tensor, roots_of
 
@@ -81,7 +90,9 @@ def grad(
     the graph, unless `allow_unused` (then None) or `materialize_grads` (then zeros).
     """
     if is_grads_batched:
-        raise NotImplementedError("is_grads_batched: use jtoolbox.func.vmap over a function of the gradient")
+        raise NotImplementedError(
+            "is_grads_batched: use jtoolbox.func.vmap over a function of the gradient"
+        )
     ys, xs = _sequence(outputs), _sequence(inputs)
     given = [None] * len(ys) if grad_outputs is None else _sequence(grad_outputs)
     if len(given) != len(ys):
@@ -118,7 +129,9 @@ def _result(x: Tensor, gradient: Node) -> Tensor:
 def Variable(data: Any, requires_grad: bool = False, volatile: bool | None = None) -> Tensor:
     """What Tensors were called in early PyTorch: the tensor itself, with `requires_grad` as given."""
     tensor = data if isinstance(data, Tensor) else Tensor(data)
-    return tensor.detach().requires_grad_() if requires_grad and not tensor.requires_grad else tensor
+    return (
+        tensor.detach().requires_grad_() if requires_grad and not tensor.requires_grad else tensor
+    )
 
 
 class Context:
@@ -180,7 +193,9 @@ class Function:
     @staticmethod
     def forward(*args: Any, **kwargs: Any) -> Any:
         """Computes the outputs; overridden by the subclass."""
-        raise NotImplementedError("You must implement the forward function for custom autograd.Function.")
+        raise NotImplementedError(
+            "You must implement the forward function for custom autograd.Function."
+        )
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
@@ -207,7 +222,10 @@ class Function:
         if call is None:
             function = _custom(cls, list(args), places, needs)
             call = make_call(
-                f"{cls.__name__}Backward", function, key[2], device=common_device(cls.__name__, inputs)
+                f"{cls.__name__}Backward",
+                function,
+                key[2],
+                device=common_device(cls.__name__, inputs),
             )
             calls[key] = call
         return _finish(call, inputs, any(needs))
@@ -223,7 +241,9 @@ def _finish(call: Call, inputs: tuple, grad: bool) -> Any:
     return wrap(result) if call.out.__class__ is Aval else tuple(wrap(n) for n in result)
 
 
-def _custom(cls: type[Function], args: list[Any], places: list[int], needs: tuple[bool, ...]) -> Callable:
+def _custom(
+    cls: type[Function], args: list[Any], places: list[int], needs: tuple[bool, ...]
+) -> Callable:
     """`forward` and `backward` of a Function as one pure function with a custom derivative."""
     separate = "setup_context" in cls.__dict__ or hasattr(cls, "setup_context")
     state: dict[str, Any] = {}

@@ -156,7 +156,9 @@ def scan(step: Callable[..., Any], batches: Any) -> Any:
         raise ValueError("scan needs batches with a leading axis: arrays of shape (K, N, ...)")
     count = values[0].shape[0]
     if any(v.shape[0] != count for v in values) or not count:
-        raise ValueError(f"scan needs the same leading size everywhere, got {[v.shape for v in values]}")
+        raise ValueError(
+            f"scan needs the same leading size everywhere, got {[v.shape for v in values]}"
+        )
     key = (treedef, mode.grad, mode.structure, *[_aval(v) for v in values])
     table = _scans.setdefault(step, {})
     known = table.get(key)
@@ -206,7 +208,9 @@ class Loop:
                     slots[slot] = value
                 found, _ = replay(plan, slots)
                 new = [found[k] for _, k in self.carried]
-                return (new, [found[k] for k in self.written_only]), [found[k] for k in frozen.results]
+                return (new, [found[k] for k in self.written_only]), [
+                    found[k] for k in frozen.results
+                ]
 
             extra = [jnp.zeros(outputs[k].shape, outputs[k].dtype) for k in self.written_only]  # type: ignore[union-attr]
             return jax.lax.scan(body, (carry, extra), xs, length=self.count)
@@ -217,7 +221,9 @@ class Loop:
         frozen = self.frozen
         values = frozen.leaves(stacked, draw=False)
         xs = [values[slot] for slot, _ in frozen.arguments]
-        draws = [[random.default_generator.next_key() for _ in frozen.keys] for _ in range(self.count)]
+        draws = [
+            [random.default_generator.next_key() for _ in frozen.keys] for _ in range(self.count)
+        ]
         xs += [np.stack(column) for column in zip(*draws, strict=True)]
         for slots, reader in frozen.readers:
             first = [values[slot] for slot in slots]

@@ -51,7 +51,9 @@ def current_device() -> int:
 
 def set_device(device: Any) -> None:
     """Makes a GPU the place of new tensors."""
-    devices.set_default_device(devices.device("cuda", device) if isinstance(device, int) else device)
+    devices.set_default_device(
+        devices.device("cuda", device) if isinstance(device, int) else device
+    )
 
 
 def get_device_name(device: Any = None) -> str:

@@ -73,7 +73,11 @@ def _default() -> device | None:
 def accelerator_type() -> str | None:
     """'cuda' or 'tpu' when JAX runs on one by default, else None."""
     platform = jax.default_backend()
-    return None if platform == "cpu" else {"gpu": "cuda", "cuda": "cuda", "rocm": "cuda"}.get(platform, platform)
+    return (
+        None
+        if platform == "cpu"
+        else {"gpu": "cuda", "cuda": "cuda", "rocm": "cuda"}.get(platform, platform)
+    )
 
 
 def default_device() -> device:

@@ -172,9 +172,9 @@ def _scalar_dtype(value: Any) -> np.dtype:
 
 def _operand(value: Any) -> tuple[builtins.int, np.dtype]:
     """The class of an operand (0 number, 1 without dimensions, 2 with) and its type."""
-    if isinstance(value, (builtins.bool, builtins.int, builtins.float, builtins.complex)):
-        if not isinstance(value, np.generic):
-            return 0, _scalar_dtype(value)
+    numbers = (builtins.bool, builtins.int, builtins.float, builtins.complex)
+    if isinstance(value, numbers) and not isinstance(value, np.generic):
+        return 0, _scalar_dtype(value)
     if getattr(value, "weak_type", False):
         as_scalar = {0: bool.dtype, 1: int64.dtype, 2: _default.dtype}
         numpy_dtype = np.dtype(value.dtype)

@@ -44,7 +44,9 @@ def _is_handle(value: Any) -> bool:
 
 def to_arrays(tree: Any) -> Any:
     """The same structure with each Tensor replaced by its array; NumPy arrays stay."""
-    return jax.tree.map(lambda v: value_of(node_of(v)) if _is_handle(v) else v, tree, is_leaf=_is_handle)
+    return jax.tree.map(
+        lambda v: value_of(node_of(v)) if _is_handle(v) else v, tree, is_leaf=_is_handle
+    )
 
 
 def to_tensors(tree: Any) -> Any:
@@ -66,23 +68,31 @@ def _slots(module: Any) -> Iterator[tuple[str, dict[str, Any], str, Any]]:
 
 
 @contextmanager
-def _swapped(module: Any, values: Mapping[str, Any], tie_weights: bool, strict: bool) -> Iterator[dict[str, Any]]:
+def _swapped(
+    module: Any, values: Mapping[str, Any], tie_weights: bool, strict: bool
+) -> Iterator[dict[str, Any]]:
     """Puts Tensors in the places of a module's parameters and buffers while the block runs."""
     slots = list(_slots(module))
     names = {name for name, *_ in slots}
     unexpected = [n for n in values if n not in names]
     if unexpected:
-        raise RuntimeError(f"Error(s) in functional_call: unexpected key(s): {', '.join(map(repr, unexpected))}")
+        raise RuntimeError(
+            f"Error(s) in functional_call: unexpected key(s): {', '.join(map(repr, unexpected))}"
+        )
     if strict:
         missing = [n for n in names if n not in values]
         if missing:
-            raise RuntimeError(f"Error(s) in functional_call: missing key(s): {', '.join(sorted(map(repr, missing)))}")
+            raise RuntimeError(
+                f"Error(s) in functional_call: missing key(s): {', '.join(sorted(map(repr, missing)))}"
+            )
     given = {id(tensor): values[name] for name, _, _, tensor in slots if name in values}
     placed: dict[str, Any] = {}
     changed = []
     try:
         for full, table, name, tensor in slots:
-            value = values[full] if full in values else given.get(id(tensor)) if tie_weights else None
+            value = (
+                values[full] if full in values else given.get(id(tensor)) if tie_weights else None
+            )
             if value is not None:
                 changed.append((table, name, tensor))
                 table[name] = placed[full] = value
@@ -127,7 +137,9 @@ def functional_call(
             values.update(part)
     args = () if args is None else args if isinstance(args, tuple) else (args,)
     kwargs = kwargs or {}
-    arrays = [v for v in jax.tree.leaves((values, args, kwargs), is_leaf=_is_handle) if not _is_handle(v)]
+    arrays = [
+        v for v in jax.tree.leaves((values, args, kwargs), is_leaf=_is_handle) if not _is_handle(v)
+    ]
     if not any(isinstance(v, (jax.Array, np.ndarray)) for v in arrays):
         with _swapped(module, values, tie_weights, strict) as placed:
             output = module(*args, **kwargs)
@@ -139,7 +151,8 @@ def functional_call(
         rest = {
             name: wrap(leaf_node(value_of(node_of(t)), node_of(t).aval.device))
             for name, table, _, t in _slots(module)
-            if name not in given and not (tie_weights and any(t is o for n, _, _, o in _slots(module) if n in given))
+            if name not in given
+            and not (tie_weights and any(t is o for n, _, _, o in _slots(module) if n in given))
         }
         with _swapped(module, {**rest, **given}, tie_weights, False) as placed:
             if strict and rest:
@@ -183,7 +196,9 @@ def stack_module_state(models: Sequence[Any]) -> tuple[dict[str, Any], dict[str,
     if any(type(m) is not type(models[0]) for m in models):
         raise RuntimeError("stack_module_state: Expected all models to be of the same class.")
     if any(m.training != models[0].training for m in models):
-        raise RuntimeError("stack_module_state: Expected all models to have the same training/eval mode.")
+        raise RuntimeError(
+            "stack_module_state: Expected all models to have the same training/eval mode."
+        )
 
     def stacked(items: list[dict[str, Any]], grad: bool) -> dict[str, Any]:
         with jax.enable_x64(True):
@@ -215,7 +230,9 @@ def _on_arrays(function: Callable[..., Any]) -> Callable[..., Any]:
     return pure
 
 
-def _transformed(make: Callable[[Callable[..., Any]], Callable[..., Any]], function: Callable[..., Any]) -> Any:
+def _transformed(
+    make: Callable[[Callable[..., Any]], Callable[..., Any]], function: Callable[..., Any]
+) -> Any:
     """`make(function)` as a function of Tensors or of arrays."""
     pure = _on_arrays(function)
 
@@ -252,16 +269,22 @@ def _scalar_loss(function: Callable[..., Any], has_aux: bool) -> Callable[..., A
     return checked
 
 
-def grad(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: bool = False) -> Callable[..., Any]:
+def grad(
+    func: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: bool = False
+) -> Callable[..., Any]:
     """The gradient of a function that returns one number, by its arguments `argnums`."""
-    return _transformed(lambda f: jax.grad(_scalar_loss(f, has_aux), argnums, has_aux=has_aux), func)
+    return _transformed(
+        lambda f: jax.grad(_scalar_loss(f, has_aux), argnums, has_aux=has_aux), func
+    )
 
 
 def value_and_grad(
     func: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: bool = False
 ) -> Callable[..., Any]:
     """(value, gradient) of a function, as `jax.value_and_grad`."""
-    return _transformed(lambda f: jax.value_and_grad(_scalar_loss(f, has_aux), argnums, has_aux=has_aux), func)
+    return _transformed(
+        lambda f: jax.value_and_grad(_scalar_loss(f, has_aux), argnums, has_aux=has_aux), func
+    )
 
 
 def grad_and_value(
@@ -295,7 +318,9 @@ def vmap(
     JAX. `chunk_size` is not supported: NotImplementedError.
     """
     if chunk_size is not None:
-        raise NotImplementedError("vmap(chunk_size=...): use jax.lax.map(f, xs, batch_size=...) on arrays")
+        raise NotImplementedError(
+            "vmap(chunk_size=...): use jax.lax.map(f, xs, batch_size=...) on arrays"
+        )
     return _transformed(lambda f: jax.vmap(f, in_dims, out_dims), func)
 
 
@@ -318,7 +343,13 @@ def hessian(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Cal
     return _transformed(lambda f: jax.hessian(f, argnums), func)
 
 
-def jvp(func: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, ...], *, has_aux: bool = False) -> Any:
+def jvp(
+    func: Callable[..., Any],
+    primals: tuple[Any, ...],
+    tangents: tuple[Any, ...],
+    *,
+    has_aux: bool = False,
+) -> Any:
     """(value, directional derivative along `tangents`), and aux if `has_aux`."""
 
     def make(f: Callable[..., Any]) -> Callable[..., Any]:

@@ -17,10 +17,10 @@ from jtoolbox import devices, dtypes
 from jtoolbox.engine import views
 from jtoolbox.engine.backward import backward
 from jtoolbox.engine.graph import LEAF, OWNED, PINNED, RETAIN, TRACED, Handle, Node, intern_aval
+from jtoolbox.engine.handles import RemovableHandle
 from jtoolbox.engine.modes import mode, no_grad
 from jtoolbox.engine.realize import flush, fresh
 from jtoolbox.engine.record import PICK, Array, Hooks, Op, node_of, op, value_of, wrap
-from jtoolbox.engine.handles import RemovableHandle
 
 
 class Size(tuple):
@@ -208,7 +208,9 @@ class Tensor(Handle):
     def grad(self, value: Tensor | None) -> None:
         if value is not None:
             if not isinstance(value, Tensor):
-                raise TypeError(f"assigned grad expected to be a Tensor or None but got {type(value).__name__}")
+                raise TypeError(
+                    f"assigned grad expected to be a Tensor or None but got {type(value).__name__}"
+                )
             if value._node.aval.shape != self._node.aval.shape:
                 raise RuntimeError(
                     f"assigned grad has data of a different size: {list(value.shape)} for a tensor "
@@ -238,11 +240,19 @@ class Tensor(Handle):
         nothing requires grad, or the graph was released by an earlier pass.
         """
         roots, given = roots_of([self], [gradient])
-        chosen = None if inputs is None else [inputs] if isinstance(inputs, Tensor) else list(inputs)
+        chosen = (
+            None if inputs is None else [inputs] if isinstance(inputs, Tensor) else list(inputs)
+        )
         if chosen is not None and not chosen:
             raise RuntimeError("'inputs' argument to backward cannot be empty.")
         nodes = None if chosen is None else [node_of(t) for t in chosen]
-        backward(roots, given, create_graph if retain_graph is None else retain_graph, create_graph, nodes)
+        backward(
+            roots,
+            given,
+            create_graph if retain_graph is None else retain_graph,
+            create_graph,
+            nodes,
+        )
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
         """Calls `hook(grad)` when the gradient of this tensor is known; it may return another one.
@@ -276,7 +286,9 @@ class Tensor(Handle):
     def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> RemovableHandle:
         """Calls `hook(tensor)` after `backward` has added to its `.grad`. Leaves only."""
         if not self.is_leaf or not self.requires_grad:
-            raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+            raise RuntimeError(
+                "post accumulate grad hooks cannot be registered on non-leaf tensors"
+            )
         hooks = self.__dict__.setdefault("_after_hooks", {})
         handle = RemovableHandle(hooks)
         hooks[handle.id] = hook
@@ -378,8 +390,14 @@ class Tensor(Handle):
     def item(self) -> Any:
         """The value of a tensor of one element as a Python number; runs what is pending."""
         if self.numel() != 1:
-            raise RuntimeError(f"a Tensor with {self.numel()} elements cannot be converted to Scalar")
-        return self._host().item() if self.dtype is not dtypes.bfloat16 else builtins.float(self._host().reshape(()))
+            raise RuntimeError(
+                f"a Tensor with {self.numel()} elements cannot be converted to Scalar"
+            )
+        return (
+            self._host().item()
+            if self.dtype is not dtypes.bfloat16
+            else builtins.float(self._host().reshape(()))
+        )
 
     def tolist(self) -> Any:
         """The values as nested lists of Python numbers."""
@@ -389,7 +407,11 @@ class Tensor(Handle):
         if self.numel() != 1:
             raise RuntimeError(
                 "Boolean value of Tensor with "
-                + ("no values is ambiguous" if self.numel() == 0 else "more than one value is ambiguous")
+                + (
+                    "no values is ambiguous"
+                    if self.numel() == 0
+                    else "more than one value is ambiguous"
+                )
             )
         return bool(self.item())
 
@@ -412,9 +434,7 @@ class Tensor(Handle):
 
     def __dlpack__(self, **options: Any) -> Any:
         if self.requires_grad:
-            raise BufferError(
-                "Can't export tensors that require gradient, use tensor.detach()"
-            )
+            raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
         return self.array.__dlpack__(**options)
 
     def __dlpack_device__(self) -> Any:
@@ -579,7 +599,9 @@ def roots_of(
 # --- making Tensors --------------------------------------------------------------------------------
 
 
-def _rebuild(kind: type, value: np.ndarray, requires_grad: bool, attributes: dict[str, Any]) -> Tensor:
+def _rebuild(
+    kind: type, value: np.ndarray, requires_grad: bool, attributes: dict[str, Any]
+) -> Tensor:
     tensor = kind.__new__(kind)
     _set_node(tensor, Node(intern_aval(value.shape, value.dtype), value))
     tensor.requires_grad_(requires_grad)
@@ -703,7 +725,12 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
 
 
 def asarray(
-    obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False
+    obj: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    copy: bool | None = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """As `as_tensor`, with `copy=True` for a copy in any case."""
     result = tensor(obj, dtype=dtype, device=device) if copy else as_tensor(obj, dtype, device)

@@ -62,7 +62,11 @@ def flatten(x: Any) -> list[Any]:
 
 
 def assert_same(
-    ours: Any, theirs: Any, rtol: float | None = None, atol: float | None = None, what: str = "value"
+    ours: Any,
+    theirs: Any,
+    rtol: float | None = None,
+    atol: float | None = None,
+    what: str = "value",
 ) -> None:
     """Same number of results, each with the same shape, dtype and values (NaN equals NaN)."""
     ours, theirs = flatten(ours), flatten(theirs)

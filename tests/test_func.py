@@ -92,7 +92,9 @@ def theirs_and_ours(transform: str, f, *args):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
-@pytest.mark.parametrize("transform", ["grad", "jacrev", "jacfwd", "hessian", "vmap", "grad_and_value"])
+@pytest.mark.parametrize(
+    "transform", ["grad", "jacrev", "jacfwd", "hessian", "vmap", "grad_and_value"]
+)
 def test_transformations_equal_pytorchs(transform):
     f = (lambda x: (x**3).sum()) if transform != "vmap" else (lambda x: (x * x).sum(0))
     ours, theirs = theirs_and_ours(transform, f, X[0] if transform != "vmap" else X)
@@ -109,8 +111,13 @@ def test_transformations_compose_and_take_arrays():
     w = RNG.standard_normal((3, 4)).astype(np.float32)
     per_sample = func.vmap(func.grad(loss), in_dims=(None, 0))(jnp.asarray(w), jnp.asarray(X))
     assert isinstance(per_sample, jax.Array)
-    expected = torch.func.vmap(torch.func.grad(lambda w, x: (torch.nn.functional.linear(x, w) ** 2).sum()), in_dims=(None, 0))
-    np.testing.assert_allclose(per_sample, expected(torch.tensor(w), torch.tensor(X)).numpy(), rtol=1e-4)
+    expected = torch.func.vmap(
+        torch.func.grad(lambda w, x: (torch.nn.functional.linear(x, w) ** 2).sum()),
+        in_dims=(None, 0),
+    )
+    np.testing.assert_allclose(
+        per_sample, expected(torch.tensor(w), torch.tensor(X)).numpy(), rtol=1e-4
+    )
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
@@ -125,7 +132,9 @@ def test_jvp_and_vjp_equal_pytorchs():
     value, pull = func.vjp(f, jt.tensor(X))
     expected, their_pull = torch.func.vjp(f, torch.tensor(X))
     np.testing.assert_allclose(value.numpy(), expected.numpy(), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(pull(jt.tensor(X))[0].numpy(), their_pull(torch.tensor(X))[0].numpy(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        pull(jt.tensor(X))[0].numpy(), their_pull(torch.tensor(X))[0].numpy(), rtol=1e-5, atol=1e-6
+    )
 
 
 def test_grad_of_a_vector_is_an_error():
@@ -139,7 +148,9 @@ def test_an_ensemble_runs_at_once():
     arrays = {n: p.array for n, p in params.items()}
     out = jax.vmap(lambda p: func.functional_call(models[0], p, X))(arrays)
     for i, model in enumerate(models):
-        np.testing.assert_allclose(out[i], model(jt.tensor(X)).detach().numpy(), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(
+            out[i], model(jt.tensor(X)).detach().numpy(), rtol=1e-5, atol=1e-6
+        )
 
 
 def test_modules_work_under_jax_with_tracers_as_input():

@@ -1,3 +1,6 @@
+"""The engine: records pure functions, plans, compiles and runs them."""
+
+from jtoolbox.engine import views
 from jtoolbox.engine.backward import backward, gradients
 from jtoolbox.engine.compile import clear_programs, program_count
 from jtoolbox.engine.graph import Handle, Node
@@ -14,4 +17,30 @@ from jtoolbox.engine.modes import (
 from jtoolbox.engine.realize import flush, flush_step, synchronize
 from jtoolbox.engine.record import Array, Key, inplace, op
 from jtoolbox.engine.scope import enter_module, leave_module
-from jtoolbox.engine import views
+
+__all__ = [
+    "Array",
+    "Handle",
+    "Key",
+    "Node",
+    "backward",
+    "clear_programs",
+    "enable_grad",
+    "enter_module",
+    "flush",
+    "flush_step",
+    "gradients",
+    "inference_mode",
+    "inplace",
+    "is_grad_enabled",
+    "is_inference_mode_enabled",
+    "leave_module",
+    "mode",
+    "no_grad",
+    "op",
+    "program_count",
+    "set_grad_enabled",
+    "structure_changed",
+    "synchronize",
+    "views",
+]

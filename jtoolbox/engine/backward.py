@@ -75,7 +75,9 @@ def check_overwritten(node: Node) -> None:
     if saves == "none":
         return
     if saves != "inputs" and node.flags & OVERWRITTEN:
-        raise RuntimeError(OVERWRITTEN_VALUE.format(name=node.call.name, what="output", aval=node.aval))
+        raise RuntimeError(
+            OVERWRITTEN_VALUE.format(name=node.call.name, what="output", aval=node.aval)
+        )
     if saves == "output":
         return
     inputs = [i for i in node.inputs if i is not None]
@@ -98,11 +100,15 @@ def add(a: Node, b: Node, grad: bool = False) -> Node:
     """Records the sum of two gradients."""
     call = _adds.get(a.aval)
     if call is None:
-        call = _adds[a.aval] = make_call("AddBackward0", jnp.add, [a.aval, a.aval], device=a.aval.device)
+        call = _adds[a.aval] = make_call(
+            "AddBackward0", jnp.add, [a.aval, a.aval], device=a.aval.device
+        )
     return record(call, (a, b), grad and (a.requires_grad or b.requires_grad))
 
 
-def _gradient_step(roots: list[Node], given: list[Node | None], wrt: list[Node], graph: bool) -> list[Node]:
+def _gradient_step(
+    roots: list[Node], given: list[Node | None], wrt: list[Node], graph: bool
+) -> list[Node]:
     key = (len(roots), tuple(g is not None for g in given), tuple(w.aval for w in wrt))
     call = _gradients.get(key)
     if call is None:
@@ -128,7 +134,9 @@ def _pullback_step(segment: Segment, cotangents: list[Node | None]) -> list[Node
             left = iter(values[count:])
             return pull(
                 [
-                    jnp.asarray(next(left), aval.dtype) if has else jnp.zeros(aval.shape, aval.dtype)
+                    jnp.asarray(next(left), aval.dtype)
+                    if has
+                    else jnp.zeros(aval.shape, aval.dtype)
                     for has, aval in zip(given, results, strict=True)
                 ]
             )

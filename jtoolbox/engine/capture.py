@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 
 from jtoolbox import random
 from jtoolbox.engine import explain
 from jtoolbox.engine.compile import Program, program_for
-from jtoolbox.engine.graph import FREED, KEY, LEAF, OWNED, OVERWRITTEN, PINNED, Handle, Node
+from jtoolbox.engine.graph import FREED, KEY, LEAF, OVERWRITTEN, OWNED, PINNED, Handle, Node
 from jtoolbox.engine.modes import mode
 from jtoolbox.engine.plan import Gathered, gather
 from jtoolbox.engine.realize import flush, fresh, run
@@ -42,6 +41,7 @@ class Recording:
         self.keys: list[Node] = []
         self.readers: dict[Node, Callable[[], Sequence[float]]] = {}
         self.undo: list[Callable[[], None]] = []
+        self.rebound: list[tuple[Handle, Node]] = []
 
     def key(self, node: Node) -> None:
         """Notes a random key: each later call draws a fresh one."""
@@ -61,7 +61,9 @@ class Recording:
 class Frozen:
     """A step as one program: sources of its leaves, targets of its outputs."""
 
-    def __init__(self, gathered: Gathered, program: Program, arguments: list[Node], recording: Recording):
+    def __init__(
+        self, gathered: Gathered, program: Program, arguments: list[Node], recording: Recording
+    ):
         self.program = program
         self.values: list[Any] = [None] * len(gathered.leaves)
         self.arguments: list[tuple[int, int]] = []
@@ -182,24 +184,17 @@ def _reader_slots(
     return found
 
 
-def _undo(frozen: Frozen, gathered: Gathered, recording: Recording) -> None:
+def _take_back(recording: Recording) -> None:
     """Puts handles, counters and the generator back to before the recorded call."""
-    for k, handle in frozen.targets:
-        aval = gathered.outputs[k].aval
-        _restore(handle, Node(aval, np.zeros(aval.shape, aval.dtype)))
-    for slot, handle in frozen.handles:
-        _restore(handle, gathered.leaves[slot])
+    for handle, old in reversed(recording.rebound):
+        old.flags &= ~OVERWRITTEN
+        handle._node = old
+        if handle._family is not None:
+            handle._family._node = old
+            handle._family.version += 1
     for undo in recording.undo:
         undo()
     random.default_generator.take_back(len(recording.keys))
-
-
-def _restore(handle: Handle, node: Node) -> None:
-    node.flags &= ~OVERWRITTEN
-    handle._node = node
-    if handle._family is not None:
-        handle._family._node = node
-        handle._family.version += 1
 
 
 def capture(
@@ -216,7 +211,13 @@ def capture(
     try:
         results = function()
     except BaseException:
-        mode.pending, mode.backward = [], None
+        for node in mode.pending:
+            for result in node.outs or (node,):
+                owner = None if result.owner is None else result.owner()
+                if owner is not None and owner._grad is result:
+                    owner._grad = None
+        mode.pending, mode.backward, mode.written = [], None, False
+        _take_back(recording)
         raise
     finally:
         mode.capture = None
@@ -229,9 +230,7 @@ def capture(
         raise RuntimeError(UNFINISHED)
     for node, value in zip(arguments, values, strict=True):
         node.value = value
-    gathered = gathered._replace(
-        key=(*gathered.key[:2], (), (), gathered.key[4]), roots=[], wrt=[]
-    )
+    gathered = gathered._replace(key=(*gathered.key[:2], (), (), gathered.key[4]), roots=[], wrt=[])
     known = {id(leaf.owner()) for leaf in gathered.leaves if leaf.__class__ is Node and leaf.owner}
     program, new = program_for(gathered)
     if new:
@@ -243,6 +242,5 @@ def capture(
     for handle in frozen.lost:
         handle._grad = LOST
     if not execute:
-        _undo(frozen, gathered, recording)
+        _take_back(recording)
     return frozen, gathered
-

@@ -44,7 +44,9 @@ class Program:
             return replay(plan, [values[k] for k in back])
 
         self.function = jax.jit(
-            program if self.mesh is None else self._kept_in_place(program), donate_argnums=(0,) if self.donated else (), compiler_options=options(plan)
+            program if self.mesh is None else self._kept_in_place(program),
+            donate_argnums=(0,) if self.donated else (),
+            compiler_options=options(plan),
         )
 
     def run(self, leaves: list[Any]) -> tuple[list[Any], Any]:
@@ -61,7 +63,6 @@ class Program:
                 # A donated array may find no result of its own layout: then it is simply freed.
                 warnings.filterwarnings("ignore", message="Some donated buffers were not usable")
                 return self.function(donated, kept)
-
 
     def _kept_in_place(self, program: Any) -> Any:
         """The program with results that replace inputs on a mesh laid out as those inputs."""

@@ -83,7 +83,9 @@ def compiled(gathered: Gathered) -> None:
         reason = difference(old[-1], record) if old else "the first program of this line"
         size = f"{len(operations)} operations"
         if Settings.recompiles:
-            LOG.info("%s:%d: program %d of this line (%s): %s", file, line, len(known) + 1, size, reason)
+            LOG.info(
+                "%s:%d: program %d of this line (%s): %s", file, line, len(known) + 1, size, reason
+            )
         if count == MANY:
             warnings.warn_explicit(
                 f"program {count} of this line ({size}): {reason}. Each new program costs a "
@@ -106,7 +108,9 @@ def difference(old: Record, new: Record) -> str:
     if len(old.inputs) == len(new.inputs) and old.inputs != new.inputs:
         return "; ".join(_changed_inputs(old, new))
     if old.outputs != new.outputs:
-        return f"{old.outputs} results were held, now {new.outputs}: another variable keeps a tensor"
+        return (
+            f"{old.outputs} results were held, now {new.outputs}: another variable keeps a tensor"
+        )
     return "the same operations are connected, or kept for gradients, in another way"
 
 

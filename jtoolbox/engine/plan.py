@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from jtoolbox.engine.graph import FREED, LEAF, Aval, Call, Node
+from jtoolbox.engine.graph import FREED, LEAF, Call, Node
 
 
 class Step(NamedTuple):
@@ -189,9 +189,9 @@ def _replaced(leaves: list[Any], stamp: int) -> list[int]:
         if owner is None:
             continue
         new = owner._node
-        if new is not leaf and owner._grad is not leaf and new.mark == stamp and new.value is None:
-            if new.aval is leaf.aval:
-                slots.append(slot)
+        replaced = new is not leaf and owner._grad is not leaf and new.aval is leaf.aval
+        if replaced and new.mark == stamp and new.value is None:
+            slots.append(slot)
     return slots
 
 

@@ -174,4 +174,4 @@ def synchronize() -> None:
 
 
 Hooks.flush = staticmethod(flush)  # type: ignore[assignment]
-on_grad_enabled.append(flush)
+on_grad_enabled.append(flush_step)

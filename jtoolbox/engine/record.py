@@ -167,9 +167,7 @@ def run_now(call: Call, inputs: tuple) -> Any:
             result = _jitted(call)(*values)
     if call.out.__class__ is Aval:
         return _result_node(result, call.out, values, inputs)
-    return [
-        _result_node(r, aval, values, inputs) for r, aval in zip(result, call.out, strict=True)
-    ]
+    return [_result_node(r, aval, values, inputs) for r, aval in zip(result, call.out, strict=True)]
 
 
 def _result_node(result: Any, aval: Aval, values: list[Any], inputs: tuple) -> Node:
@@ -258,7 +256,9 @@ class Op:
         if not self.keyword_only:
             return self.function(*args)
         first = self.keyword_only[0]
-        return self.function(*args[:first], **dict(zip(self.names[first:], args[first:], strict=True)))
+        return self.function(
+            *args[:first], **dict(zip(self.names[first:], args[first:], strict=True))
+        )
 
     def promotion(self, args: list[Any]) -> list[Any]:
         """Casts the promoted operands to PyTorch's common type, after a check of their shapes."""
@@ -321,7 +321,9 @@ class Op:
         self.calls[key] = call
         return call
 
-    def apply(self, args: list[Any], inputs: list[Any], key: tuple, grad: bool, pending: bool) -> Any:
+    def apply(
+        self, args: list[Any], inputs: list[Any], key: tuple, grad: bool, pending: bool
+    ) -> Any:
         """Records the call or runs it at once, and returns Tensors."""
         call = self.calls.get(key)
         if call is None:
@@ -424,9 +426,11 @@ def _checkable(value: Any) -> Any:
     if isinstance(value, Handle):
         return _checkable(node_of(value))
     if isinstance(value, jax.Array):
-        return jax.ShapeDtypeStruct(value.shape, value.dtype) if isinstance(
-            value, jax.core.Tracer
-        ) else _host(value)
+        return (
+            jax.ShapeDtypeStruct(value.shape, value.dtype)
+            if isinstance(value, jax.core.Tracer)
+            else _host(value)
+        )
     if isinstance(value, (tuple, list)):
         return type(value)(_checkable(v) for v in value) if type(value) in (tuple, list) else value
     return value
@@ -511,7 +515,9 @@ def _call_general(o: Op, args: list[Any]) -> Any:
 
 
 def _creates_tensors(inputs: list[Any]) -> bool:
-    return not any(i.__class__ is Node and i.flags & TRACED and mode.functional is None for i in inputs)
+    return not any(
+        i.__class__ is Node and i.flags & TRACED and mode.functional is None for i in inputs
+    )
 
 
 def _places(o: Op, args: list[Any]) -> list[int]:

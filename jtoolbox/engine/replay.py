@@ -50,7 +50,9 @@ class Region:
         needed = {r for r in roots if r >= 0 and r in depends}
         for s in range(end - 1, -1, -1):
             if s in needed:
-                needed.update(i for i in plan.steps[s].inputs if i is not None and i >= 0 and i in depends)
+                needed.update(
+                    i for i in plan.steps[s].inputs if i is not None and i >= 0 and i in depends
+                )
         self.steps = sorted(needed)
         inner = needed | set(wrt)
         outside = {i for s in self.steps for i in plan.steps[s].inputs if i is not None}
@@ -66,7 +68,12 @@ class Evaluation:
     """
 
     def __init__(
-        self, plan: Plan, values: dict[int, Any], gradients: Iterable[int], deltas: dict[int, Any], inside: bool
+        self,
+        plan: Plan,
+        values: dict[int, Any],
+        gradients: Iterable[int],
+        deltas: dict[int, Any],
+        inside: bool,
     ):
         self.plan = plan
         self.values = values
@@ -95,7 +102,9 @@ class Evaluation:
             if number is not None and not self.regions[number].visited:
                 self.differentiate(number)
                 continue
-            missing = [i for i in self.plan.steps[s].inputs if i is not None and i not in self.values]
+            missing = [
+                i for i in self.plan.steps[s].inputs if i is not None and i not in self.values
+            ]
             if missing:
                 stack.extend(missing)
             else:
@@ -139,7 +148,9 @@ class Evaluation:
         """Replays a region under `jax.vjp`: the values of its roots, and the pullback from them."""
         plan = self.plan
         primals = [
-            self.values[w] if w < 0 else jnp.zeros(plan.steps[w].call.out.shape, plan.steps[w].call.out.dtype)  # type: ignore[union-attr]
+            self.values[w]
+            if w < 0
+            else jnp.zeros(plan.steps[w].call.out.shape, plan.steps[w].call.out.dtype)  # type: ignore[union-attr]
             for w in region.wrt
         ]
         inner = [s for s in region.steps if isinstance(plan.steps[s].call, Gradient)]

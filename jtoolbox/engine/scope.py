@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from jtoolbox.engine.graph import Handle
 from jtoolbox.engine.modes import mode
 from jtoolbox.engine.realize import flush
@@ -25,7 +23,10 @@ def enter_module(module: object, args: tuple[Any, ...]) -> None:
         return
     for value in args:
         if isinstance(value, Handle) and value._node.value is None:
-            if not np.issubdtype(value._node.aval.dtype, np.inexact) and not value._node.aval.inexact:
+            if (
+                not np.issubdtype(value._node.aval.dtype, np.inexact)
+                and not value._node.aval.inexact
+            ):
                 flush()
                 return
     count = mode.calls.get(id(module), 0) + 1

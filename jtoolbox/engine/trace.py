@@ -7,8 +7,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jtoolbox.engine.modes import mode
 from jtoolbox import random
+from jtoolbox.engine.modes import mode
 
 NO_KEY = (
     "a random operation runs inside a JAX transformation without a key, which would fix its numbers "

@@ -89,7 +89,12 @@ _calls: dict[tuple, Any] = {}
 
 
 def apply(
-    o: Op, what: str, body: Callable[[list[Any]], Any], args: list[Any], operands: list[int], detached: bool
+    o: Op,
+    what: str,
+    body: Callable[[list[Any]], Any],
+    args: list[Any],
+    operands: list[int],
+    detached: bool,
 ) -> Node:
     """Records `body` on these arguments, of which `operands` are data, or runs it at once."""
     bound = [freeze(a) if i not in operands else a for i, a in enumerate(args)]
@@ -102,7 +107,9 @@ def apply(
         else:
             inputs.append(_operand(bound[i]))
         bound[i] = None
-    avals = tuple([i.aval if i.__class__ is Node else None if i is None else i.__class__ for i in inputs])
+    avals = tuple(
+        [i.aval if i.__class__ is Node else None if i is None else i.__class__ for i in inputs]
+    )
     key = (o, what, tuple(bound), tuple(lengths.items()), avals)
     call = _calls.get(key)
     if call is None:
@@ -111,7 +118,9 @@ def apply(
             given = list(bound)
             left = iter(values)
             for i in operands:
-                given[i] = tuple(next(left) for _ in range(lengths[i])) if i in lengths else next(left)
+                given[i] = (
+                    tuple(next(left) for _ in range(lengths[i])) if i in lengths else next(left)
+                )
             return body(given)
 
         device = common_device(o.name, inputs)
@@ -210,6 +219,8 @@ def rebind(x: Handle, result: Any) -> None:
     node.owner = weakref.ref(x)
     x._node = node
     family = link.family
+    if mode.capture is not None and base is not None:
+        mode.capture.rebound.append((base, old))
     _settle(old, value, keep=link.detached == "data")
     family._node = value
     family.version += 1
@@ -237,6 +248,8 @@ def _settle(old: Node, new: Node, keep: bool = False) -> None:
 
 def _replace(x: Handle, node: Node) -> None:
     old = x._node
+    if mode.capture is not None:
+        mode.capture.rebound.append((x, old))
     _settle(old, node)
     node.owner = weakref.ref(x)
     x._node = node

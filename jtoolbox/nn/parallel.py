@@ -104,7 +104,9 @@ class DataParallel(Module):
         """The wrapped module's, without a "module." prefix."""
         return self.module.state_dict(*args, **kwargs)
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
         """Loads the wrapped module's state, from keys with or without "module." in front."""
         prefix = "module."
         if state_dict and all(k.startswith(prefix) for k in state_dict):
@@ -112,4 +114,3 @@ class DataParallel(Module):
         result = self.module.load_state_dict(state_dict, strict=strict, assign=assign)
         self._replicate()
         return result
-

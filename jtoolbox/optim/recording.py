@@ -73,6 +73,8 @@ def _replace(handle: Any, node: Node) -> None:
         node.requires_grad = True
         node.flags |= LEAF
     old.flags |= OVERWRITTEN
+    if mode.capture is not None:
+        mode.capture.rebound.append((handle, old))
     node.owner = weakref.ref(handle)
     handle._node = node
 

@@ -16,7 +16,9 @@ RNG = np.random.default_rng(0)
 
 
 def batch(n: int = 8) -> tuple[jt.Tensor, jt.Tensor]:
-    return jt.tensor(RNG.standard_normal((n, 12)).astype(np.float32)), jt.tensor(RNG.integers(0, 3, n))
+    return jt.tensor(RNG.standard_normal((n, 12)).astype(np.float32)), jt.tensor(
+        RNG.integers(0, 3, n)
+    )
 
 
 def network(dropout: float = 0.0) -> nn.Sequential:
@@ -118,7 +120,9 @@ def test_slicing_batches_at_changing_places_compiles_nothing(held, compilations)
     data[0:10].sum().item()
     compilations.count()
     for i in range(10, 90, 10):
-        assert data[i : i + 10].sum().item() == pytest.approx(data.numpy()[i : i + 10].sum(), rel=1e-4)
+        assert data[i : i + 10].sum().item() == pytest.approx(
+            data.numpy()[i : i + 10].sum(), rel=1e-4
+        )
     assert compilations.count() == 0
 
 

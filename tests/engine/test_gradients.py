@@ -336,7 +336,9 @@ def test_backward_twice_says_to_retain_the_graph():
     w = leaf(jt)
     y = w.exp().sum()
     y.backward()
-    with pytest.raises(RuntimeError, match="backward through the graph a second time.*retain_graph=True"):
+    with pytest.raises(
+        RuntimeError, match="backward through the graph a second time.*retain_graph=True"
+    ):
         y.backward()
 
 
@@ -350,7 +352,9 @@ def test_backward_twice_after_a_value_says_to_retain_the_graph():
 
 
 def test_backward_on_a_vector_says_to_reduce_it():
-    with pytest.raises(RuntimeError, match=r"implicitly created only for scalar outputs.*\[2, 3\].*sum"):
+    with pytest.raises(
+        RuntimeError, match=r"implicitly created only for scalar outputs.*\[2, 3\].*sum"
+    ):
         (leaf(jt) * 2).backward()
 
 
