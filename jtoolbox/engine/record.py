@@ -202,19 +202,22 @@ class Op:
         self.tags = frozenset(settings.pop("tags", ()))
         if settings:
             raise TypeError(f"op() has no settings {sorted(settings)}")
-        self.signature = inspect.signature(function)
-        parameters = list(self.signature.parameters.values())
-        self.names = [p.name for p in parameters]
+        # Read off the code object: `inspect.signature` for every operation would slow the import.
+        code = function.__code__
+        keywords = code.co_kwonlyargcount
+        self.names = list(code.co_varnames[: code.co_argcount + keywords])
         self.position = {name: i for i, name in enumerate(self.names)}
-        self.defaults = [p.default for p in parameters]
-        self.keyword_only = [
-            i for i, p in enumerate(parameters) if p.kind is inspect.Parameter.KEYWORD_ONLY
-        ]
+        given = function.__defaults__ or ()
+        self.defaults: list[Any] = [MISSING] * (code.co_argcount - len(given)) + list(given)
+        named = function.__kwdefaults__ or {}
+        self.defaults += [named.get(name, MISSING) for name in self.names[code.co_argcount :]]
+        self.keyword_only = list(range(code.co_argcount, len(self.names)))
+        annotations = function.__annotations__
         self.operands: list[int] = []
         self.sequences: set[int] = set()
         self.keys: set[int] = set()
-        for i, p in enumerate(parameters):
-            annotation = str(p.annotation)
+        for i, name in enumerate(self.names):
+            annotation = str(annotations.get(name, ""))
             if "Key" in annotation:
                 self.keys.add(i)
                 self.operands.append(i)
@@ -223,9 +226,14 @@ class Op:
                 if "Sequence" in annotation or "list[" in annotation:
                     self.sequences.add(i)
         self.simple = not self.sequences and not self.keys
-        self.statics = [i for i in range(len(parameters)) if i not in self.operands]
+        self.statics = [i for i in range(len(self.names)) if i not in self.operands]
         self.promoted = [self.position[name] for name in self.promote]
         self.calls: dict[tuple, Call] = {}
+
+    @functools.cached_property
+    def signature(self) -> inspect.Signature:
+        """The function's signature, for the errors of calls that do not fit it."""
+        return inspect.signature(self.function)
 
     def bind(self, args: tuple, kwargs: dict[str, Any]) -> list[Any]:
         """All arguments in order, with defaults; TypeError as Python's where they do not fit."""

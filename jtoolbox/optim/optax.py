@@ -9,7 +9,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from jtoolbox.engine.graph import leaf_node
 from jtoolbox.engine.record import node_of, wrap
@@ -137,7 +136,7 @@ def _update(
         treedef = jax.tree.structure(jax.eval_shape(transformation.init, params))
         state = jax.tree.unflatten(treedef, leaves)
         updates, new = transformation.update(gradients, state, params)
-        updated: Any = optax.apply_updates(params, updates)
+        updated = [p + u for p, u in zip(params, updates, strict=True)]
         back = [n.astype(o.dtype) for n, o in zip(jax.tree.leaves(new), leaves, strict=True)]
         return (*[u.astype(p.dtype) for u, p in zip(updated, params, strict=True)], *back)
 

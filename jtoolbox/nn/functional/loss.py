@@ -376,7 +376,8 @@ def gaussian_nll_loss(
     if reduction not in REDUCTIONS:
         raise ValueError(f"{reduction} is not valid: choose from {REDUCTIONS}")
     require_float("gaussian_nll_loss", input)
-    var = _fit_variance(jnp.asarray(var, getattr(var, "dtype", input.dtype)), input)
+    var = _fit_variance(jnp.asarray(var), input)
+    var = var if var.ndim else var.astype(input.dtype)
     var = jnp.where(var < 0, jnp.full((), jnp.nan, var.dtype), var)
     # Raised to eps in value alone: the gradient flows to a variance below it too.
     var = var + jax.lax.stop_gradient(clamp_min(var, eps) - var)
