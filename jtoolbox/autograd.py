@@ -1,4 +1,4 @@
-"""`torch.autograd`: gradients as values (`grad`), and operations with a backward of their own (`Function`)."""
+"""`torch.autograd`: gradients as values (`grad`), operations with their own backward (`Function`)."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ from jtoolbox.engine.record import (
     run_now,
     wrap,
 )
+from jtoolbox.engine.replay import conjugate
 from jtoolbox.engine.trace import TensorTrace
 from jtoolbox.tensor import Tensor, roots_of
 
@@ -63,7 +64,7 @@ def backward(
     create_graph: bool = False,
     inputs: Tensor | Sequence[Tensor] | None = None,
 ) -> None:
-    """Adds the gradients of the sum of `tensors` (weighted by `grad_tensors`) to the leaves' `.grad`."""
+    """Adds the gradients of the sum of `tensors` (weighted by `grad_tensors`) to leaves' `.grad`."""
     outputs = _sequence(tensors)
     given = [None] * len(outputs) if grad_tensors is None else _sequence(grad_tensors)
     if len(given) != len(outputs):
@@ -119,7 +120,8 @@ def grad(
 
 def _result(x: Tensor, gradient: Node) -> Tensor:
     """The gradient as a Tensor, after the hooks that a leaf has."""
-    tensor = gradient.owner() if gradient.owner is not None and gradient.live else wrap(gradient)
+    owner: Any = gradient.owner
+    tensor = owner() if owner is not None and gradient.live else wrap(gradient)
     for hook in list(x.__dict__.get("_hooks", {}).values()):
         replaced = hook(tensor)
         tensor = tensor if replaced is None else replaced
@@ -127,7 +129,7 @@ def _result(x: Tensor, gradient: Node) -> Tensor:
 
 
 def Variable(data: Any, requires_grad: bool = False, volatile: bool | None = None) -> Tensor:
-    """What Tensors were called in early PyTorch: the tensor itself, with `requires_grad` as given."""
+    """What Tensors were called in early PyTorch: the tensor, with `requires_grad` as given."""
     tensor = data if isinstance(data, Tensor) else Tensor(data)
     return (
         tensor.detach().requires_grad_() if requires_grad and not tensor.requires_grad else tensor
@@ -187,7 +189,7 @@ class Function:
         y = Exp.apply(x)
 
     Both become a `jax.custom_vjp`: their Python runs once for each combination of shapes and
-    non-tensor arguments, with Tensors that JAX traces, and must not ask for values (`item`, `if x:`).
+    non-tensor arguments, with Tensors that JAX traces, and must not ask for values (`item`, `if`).
     """
 
     @staticmethod
@@ -201,8 +203,8 @@ class Function:
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         """The gradients of the inputs, one for each argument of `forward`; overridden."""
         raise NotImplementedError(
-            "You must implement either the backward or vjp method for your custom autograd.Function to "
-            "use it with backward mode AD."
+            "You must implement either the backward or vjp method for your custom autograd.Function "
+            "to use it with backward mode AD."
         )
 
     @classmethod
@@ -289,7 +291,7 @@ def _custom(
                 for is_tensor, rest in zip(state["tensors"], state["rest"], strict=True)
             )
             grads = cotangents if isinstance(cotangents, tuple) else (cotangents,)
-            results = cls.backward(ctx, *[wrap(leaf_node(_plain(g))) for g in grads])
+            results = cls.backward(ctx, *[wrap(leaf_node(conjugate(_plain(g)))) for g in grads])
         results = list(results) if isinstance(results, (tuple, list)) else [results]
         if len(results) < len(args) or any(r is not None for r in results[len(args) :]):
             raise RuntimeError(
@@ -306,11 +308,11 @@ def _custom(
             else:
                 if gradient.shape != array.shape:
                     raise RuntimeError(
-                        f"Function {cls.__name__}Backward returned an invalid gradient at index {place}"
-                        f" - got {list(gradient.shape)} but expected shape compatible with "
+                        f"Function {cls.__name__}Backward returned an invalid gradient at index "
+                        f"{place} - got {list(gradient.shape)} but expected shape compatible with "
                         f"{list(array.shape)}"
                     )
-                found.append(gradient.astype(array.dtype))
+                found.append(conjugate(gradient.astype(array.dtype)))
         return tuple(found)
 
     function.defvjp(forward, backward)

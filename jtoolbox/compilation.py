@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jtoolbox import random
 from jtoolbox.engine.capture import Frozen, capture
@@ -88,7 +89,7 @@ class jit:
             leaves, treedef = jax.tree.flatten((args, kwargs), is_leaf=_is_handle)
         else:
             leaves, treedef = list(args), None
-        if mode.capture is not None or any(isinstance(v, jax.core.Tracer) for v in leaves):
+        if mode.capture is not None or any(isinstance(v, Tracer) for v in leaves):
             return self.function(*args, **kwargs)
         key = (treedef, mode.grad, mode.structure, *[_aval(v) for v in leaves])
         known = self._frozen.get(key)
@@ -108,7 +109,7 @@ class jit:
 def record_step(
     function: Callable[..., Any], leaves: list[Any], treedef: Any, execute: bool
 ) -> tuple[Frozen, Returned, Any]:
-    """Records one call of a step on these argument leaves; the tensors among them are placeholders."""
+    """Records one call of a step on these argument leaves; tensors among them are placeholders."""
     values = [_raw(v) for v in leaves]
     arguments: list[Node] = []
     given: list[Any] = []
@@ -145,8 +146,8 @@ def scan(step: Callable[..., Any], batches: Any) -> Any:
 
     `batches` is an argument, or a tuple of arguments, of the step with a leading axis of size K
     (Tensors, NumPy or JAX arrays). Returns what the step returns, stacked along a new leading axis.
-    Parameters, buffers and optimizer state end as after K calls; numbers such as `lr` are read once,
-    at the start. The step follows the rules of `jit`. Keep one `scan`ned step: the function object
+    Parameters, buffers and optimizer state end as after K calls; numbers such as `lr` are read
+    once, at the start. The step follows the rules of `jit`. Keep one `scan`ned step: the function object
     is what the recorded step is remembered by.
     """
     args = batches if isinstance(batches, tuple) else (batches,)
@@ -212,7 +213,7 @@ class Loop:
                     found[k] for k in frozen.results
                 ]
 
-            extra = [jnp.zeros(outputs[k].shape, outputs[k].dtype) for k in self.written_only]  # type: ignore[union-attr]
+            extra = [jnp.zeros(outputs[k].shape, outputs[k].dtype) for k in self.written_only]
             return jax.lax.scan(body, (carry, extra), xs, length=self.count)
 
         self.program = jax.jit(run, donate_argnums=(0,), compiler_options=options(plan))

@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 
-def _gpus() -> list[jax.Device]:
+def _gpus() -> list[Any]:
     try:
         return jax.local_devices(backend="gpu")
     except RuntimeError:

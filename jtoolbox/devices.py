@@ -1,4 +1,4 @@
-"""Devices under PyTorch's names: 'cpu', 'cuda' (JAX's gpu), 'tpu', with an index where there are several."""
+"""Devices under PyTorch's names: 'cpu', 'cuda' (JAX's gpu), 'tpu', with an index among several."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def set_default_device(d: Any) -> None:
         find(_chosen)
 
 
-def find(d: Any) -> jax.Device:
+def find(d: Any) -> Any:
     """The JAX device of this name. RuntimeError, with the devices there are, when it is absent."""
     d = device(d)
     try:
@@ -114,7 +114,7 @@ def find(d: Any) -> jax.Device:
 
 
 class MeshPlacement(device):
-    """The mark of tensors that lie on all devices of a mesh. To PyTorch's eyes, on its first one."""
+    """The mark of tensors that lie on all devices of a mesh. To PyTorch's eyes, on its first."""
 
     __slots__ = ("mesh",)
 
@@ -139,7 +139,7 @@ def mesh_placement(mesh: Any) -> MeshPlacement:
 
 
 def placement(d: Any) -> device | None:
-    """The engine's mark of a device: None for the default one, so that most tensors carry no mark."""
+    """The engine's mark of a device: None for the default one, so that most tensors have no mark."""
     if d is None:
         return _chosen if _chosen is not None and find(_chosen) != jax.local_devices()[0] else None
     chosen = find(d)

@@ -11,19 +11,21 @@ import ctypes
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import jax
 
-# glibc's mallopt parameters, and the largest value that they take. A single arena (M_ARENA_MAX), which
-# helps where convolutions run through XLA's slow path, costs small steps more than it gives.
+# glibc's mallopt parameters, and the largest value that they take. A single arena (M_ARENA_MAX),
+# which helps where convolutions run through XLA's slow path, costs small steps more than it gives.
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
 INT_MAX = 2**31 - 1
 
 
 def enable_cache() -> None:
-    """Keeps compiled programs in the user's cache folder, so that a second start need not compile."""
+    """Keeps compiled programs in the user's cache folder: a second start need not compile."""
     setting = os.environ.get("JTOOLBOX_CACHE", "1")
-    if setting == "0" or jax.config.jax_compilation_cache_dir is not None:
+    config: Any = jax.config
+    if setting == "0" or config.jax_compilation_cache_dir is not None:
         return
     if setting == "1":
         base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"

@@ -83,7 +83,8 @@ def _swapped(
         missing = [n for n in names if n not in values]
         if missing:
             raise RuntimeError(
-                f"Error(s) in functional_call: missing key(s): {', '.join(sorted(map(repr, missing)))}"
+                "Error(s) in functional_call: missing key(s): "
+                f"{', '.join(sorted(map(repr, missing)))}"
             )
     given = {id(tensor): values[name] for name, _, _, tensor in slots if name in values}
     placed: dict[str, Any] = {}
@@ -113,7 +114,7 @@ def functional_call(
     key: Any = None,
     return_buffers: bool = False,
 ) -> Any:
-    """Calls a module with these values in place of its parameters and buffers, which stay as they are.
+    """Calls a module with these values in place of its parameters and buffers, which stay.
 
     With arrays (or tracers) as values it is a pure function that returns arrays, for `jax.grad`,
     `jax.jit` and the rest:
@@ -260,8 +261,8 @@ def _scalar_loss(function: Callable[..., Any], has_aux: bool) -> Callable[..., A
         loss = result[0] if has_aux else result
         if jnp.size(loss) != 1:
             raise RuntimeError(
-                "grad_and_value(f)(*args): Expected f(*args) to return a scalar tensor, got tensor with "
-                f"{jnp.ndim(loss)} dims. Maybe you wanted to use the vjp or jacrev APIs instead?"
+                "grad_and_value(f)(*args): Expected f(*args) to return a scalar tensor, got tensor "
+                f"with {jnp.ndim(loss)} dims. Maybe you wanted to use the vjp or jacrev APIs instead?"
             )
         loss = jnp.reshape(loss, ())
         return (loss, result[1]) if has_aux else loss

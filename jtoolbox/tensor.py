@@ -1,4 +1,4 @@
-"""The Tensor: a handle on a value, or on one that is still pending. Methods are hung on it by `ops`."""
+"""The Tensor: a handle on a value, or on one that is pending. `ops` hangs methods on it."""
 
 from __future__ import annotations
 
@@ -6,21 +6,28 @@ import builtins
 import copy
 import math
 import weakref
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jtoolbox import devices, dtypes
 from jtoolbox.engine import views
 from jtoolbox.engine.backward import backward
 from jtoolbox.engine.graph import LEAF, OWNED, PINNED, RETAIN, TRACED, Handle, Node, intern_aval
 from jtoolbox.engine.handles import RemovableHandle
-from jtoolbox.engine.modes import mode, no_grad
+from jtoolbox.engine.modes import mode
 from jtoolbox.engine.realize import flush, fresh
-from jtoolbox.engine.record import PICK, Array, Hooks, Op, node_of, op, value_of, wrap
+from jtoolbox.engine.record import PICK, Array, Hooks, node_of, op, value_of, wrap
+
+if TYPE_CHECKING:
+    from jtoolbox.tensor_operators import Operators
+else:
+    Operators = Handle
 
 
 class Size(tuple):
@@ -49,7 +56,7 @@ def _set_node(tensor: Handle, node: Node) -> None:
     node.owner = weakref.ref(tensor)
 
 
-class Tensor(Handle):
+class Tensor(Operators):
     """An n-dimensional array with PyTorch's interface, whose operations JAX compiles.
 
     `Tensor(data)` takes what `tensor(data)` takes, with floats as the default type; `Tensor(2, 3)`
@@ -197,7 +204,7 @@ class Tensor(Handle):
     @property
     def grad(self) -> Tensor | None:
         """The gradient that `backward` has added up; None before, and after `zero_grad`."""
-        grad = self._grad
+        grad: Any = self._grad
         if grad.__class__ is Node:
             grad = self._grad = wrap(grad)
         elif grad is not None and not isinstance(grad, Handle):
@@ -218,7 +225,8 @@ class Tensor(Handle):
                 )
             if value.dtype is not self.dtype:
                 raise RuntimeError(
-                    f"assigned grad has data of a different type: {value.dtype}, expected {self.dtype}"
+                    f"assigned grad has data of a different type: {value.dtype}, expected "
+                    f"{self.dtype}"
                 )
         self._grad = value
 
@@ -264,10 +272,10 @@ class Tensor(Handle):
         if not node.requires_grad:
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
         if node.flags & LEAF:
-            hooks = self.__dict__.setdefault("_hooks", {})
+            hooks = self.__dict__.setdefault("_hooks", OrderedDict())
         else:
             self._become_boundary()
-            node.hooks = hooks = {} if node.hooks is None else node.hooks
+            node.hooks = hooks = OrderedDict() if node.hooks is None else node.hooks
         handle = RemovableHandle(hooks)
         hooks[handle.id] = hook
         return handle
@@ -279,8 +287,9 @@ class Tensor(Handle):
         segment = node.segment and node.segment[0]
         if segment is not None and any(node in n.inputs for n in segment.steps):
             raise RuntimeError(
-                "register_hook must be called before the tensor is used: what uses it has already run "
-                "in the same program. Move register_hook to right after the line that makes the tensor."
+                "register_hook must be called before the tensor is used: what uses it has already "
+                "run in the same program. Move register_hook to right after the line that makes the "
+                "tensor."
             )
 
     def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> RemovableHandle:
@@ -289,7 +298,7 @@ class Tensor(Handle):
             raise RuntimeError(
                 "post accumulate grad hooks cannot be registered on non-leaf tensors"
             )
-        hooks = self.__dict__.setdefault("_after_hooks", {})
+        hooks = self.__dict__.setdefault("_after_hooks", OrderedDict())
         handle = RemovableHandle(hooks)
         hooks[handle.id] = hook
         return handle
@@ -367,7 +376,8 @@ class Tensor(Handle):
         """
         if self.requires_grad and not force:
             raise RuntimeError(
-                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
+                "Can't call numpy() on Tensor that requires grad. Use "
+                "tensor.detach().numpy() instead."
             )
         return self._host()
 
@@ -438,7 +448,8 @@ class Tensor(Handle):
         return self.array.__dlpack__(**options)
 
     def __dlpack_device__(self) -> Any:
-        return self.array.__dlpack_device__()
+        array: Any = self.array
+        return array.__dlpack_device__()
 
     # --- copies
 
@@ -474,7 +485,7 @@ class Tensor(Handle):
         return _rebuild, (type(self), np.array(self._host()), self.requires_grad, attributes)
 
     def __repr__(self) -> str:
-        return Hooks.format(self)  # type: ignore[attr-defined]
+        return Hooks.format(self)
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if not self.ndim and spec else repr(self)
@@ -482,7 +493,7 @@ class Tensor(Handle):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        raise AttributeError(Hooks.missing(name))  # type: ignore[attr-defined]
+        raise AttributeError(Hooks.missing(name))
 
     # --- in place
 
@@ -571,8 +582,8 @@ def roots_of(
         node = node_of(output)
         if not node.requires_grad:
             raise RuntimeError(
-                "element 0 of tensors does not require grad and does not have a grad_fn: it depends "
-                "on no tensor with requires_grad=True, or was computed under no_grad()."
+                "element 0 of tensors does not require grad and does not have a grad_fn: it "
+                "depends on no tensor with requires_grad=True, or was computed under no_grad()."
             )
         if gradient is None:
             if node.aval.shape and output.numel() != 1:
@@ -588,19 +599,19 @@ def roots_of(
                 )
             if gradient._node.aval.shape != node.aval.shape:
                 raise RuntimeError(
-                    f"Mismatch in shape: grad_output[0] has a shape of {gradient.shape} and output[0] "
-                    f"has a shape of {output.shape}."
+                    f"Mismatch in shape: grad_output[0] has a shape of {gradient.shape} and "
+                    f"output[0] has a shape of {output.shape}."
                 )
             given.append(node_of(gradient))
         roots.append(node)
     return roots, given
 
 
-# --- making Tensors --------------------------------------------------------------------------------
+# --- making Tensors ------------------------------------------------------------------------------
 
 
 def _rebuild(
-    kind: type, value: np.ndarray, requires_grad: bool, attributes: dict[str, Any]
+    kind: Any, value: np.ndarray, requires_grad: bool, attributes: dict[str, Any]
 ) -> Tensor:
     tensor = kind.__new__(kind)
     _set_node(tensor, Node(intern_aval(value.shape, value.dtype), value))
@@ -610,12 +621,12 @@ def _rebuild(
 
 
 def from_host(array: np.ndarray, device: Any = None) -> Tensor:
-    """A Tensor that takes over a fresh NumPy array without copying. Nobody may write it afterwards."""
+    """A Tensor that takes over a fresh NumPy array without copying. Nobody may write it later."""
     return wrap(_node_from(array, None, device, copied=True))
 
 
 def _to_numpy(data: Any, dtype: np.dtype | None) -> np.ndarray:
-    """Nested lists, numbers, arrays and Tensors as one NumPy array, with PyTorch's default types."""
+    """Nested lists, numbers, arrays and Tensors as one NumPy array, with PyTorch's defaults."""
     if isinstance(data, (list, tuple)) and _holds_tensors(data):
         data = [_to_numpy(v, None) for v in data]
     elif isinstance(data, Tensor):
@@ -663,7 +674,7 @@ def _node_from(data: Any, dtype: Any, device: Any, copied: bool = False) -> Node
     wanted = dtypes.as_numpy(dtype)
     if isinstance(data, Handle):
         data = value_of(node_of(data))
-    if isinstance(data, jax.core.Tracer):
+    if isinstance(data, Tracer):
         value = data if wanted is None else data.astype(wanted)
         return Node(intern_aval(value.shape, value.dtype), value, flags=TRACED)
     if isinstance(data, jax.Array):
@@ -738,8 +749,10 @@ def asarray(
 
 
 def from_numpy(ndarray: np.ndarray) -> Tensor:
-    """A Tensor with a copy of a NumPy array. (PyTorch shares the memory; a change of one is not seen
-    in the other here.)"""
+    """A Tensor with a copy of a NumPy array.
+
+    PyTorch shares the memory; here a change of one is not seen in the other.
+    """
     if not isinstance(ndarray, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
     return tensor(ndarray)
@@ -756,6 +769,3 @@ def from_dlpack(ext_tensor: Any) -> Tensor:
 def is_tensor(obj: Any) -> bool:
     """Whether an object is a Tensor."""
     return isinstance(obj, Tensor)
-
-
-_ = (Op, no_grad)

@@ -1,4 +1,4 @@
-"""Compares an operation with PyTorch's: value, shape, dtype and gradients, on arrays and Tensors."""
+"""Compares an operation with PyTorch's: value, shape, dtype, gradients, on arrays and Tensors."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def to_numpy(x: Any) -> np.ndarray:
         x = x.detach().resolve_conj().resolve_neg()
         if x.dtype == torch.bfloat16:
             return x.float().numpy().astype(ml_dtypes.bfloat16)
-        return x.numpy()
+        return x.numpy(force=True)
     if hasattr(x, "detach"):
         x = x.detach()
     return np.asarray(x)

@@ -32,12 +32,12 @@ def cnn(lib: Any) -> Any:
     class Network(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.conv1 = nn.Conv2d(1, 6, 3, padding=1)
+            self.conv1 = nn.Conv2d(1, 6, 3, padding=1, bias=False)
             self.norm1 = nn.BatchNorm2d(6)
-            self.conv2 = nn.Conv2d(6, 8, 3, stride=1)
+            self.conv2 = nn.Conv2d(6, 8, 3, bias=False)
             self.norm2 = nn.BatchNorm2d(8)
             self.drop = nn.Dropout(p=0.0)
-            self.head = nn.Linear(8 * 1 * 1, 5)
+            self.head = nn.Linear(8, 5)
 
         def forward(self, x: Any) -> Any:
             x = F.max_pool2d(F.relu(self.norm1(self.conv1(x))), 2)

@@ -18,17 +18,17 @@ from jtoolbox.engine.graph import FREED, LEAF, OVERWRITTEN, RETAIN, Aval, Call, 
 from jtoolbox.engine.modes import mode
 from jtoolbox.engine.realize import Segment, flush
 from jtoolbox.engine.record import PICK, make_call, record, wrap
-from jtoolbox.engine.replay import Gradient
+from jtoolbox.engine.replay import Gradient, conjugate
 
 FREED_GRAPH = (
-    "Trying to backward through the graph a second time (or directly access saved tensors after they "
-    "have already been freed). Call backward(retain_graph=True) or autograd.grad(..., "
+    "Trying to backward through the graph a second time (or directly access saved tensors after "
+    "they have already been freed). Call backward(retain_graph=True) or autograd.grad(..., "
     "retain_graph=True) the first time if you need to backward through it again."
 )
 OVERWRITTEN_VALUE = (
-    "one of the variables needed for gradient computation has been modified by an inplace operation: "
-    "{name} needs its {what} {aval}, which was changed after it was used. Change a clone() instead, "
-    "or change it after backward()."
+    "one of the variables needed for gradient computation has been modified by an inplace "
+    "operation: {name} needs its {what} {aval}, which was changed after it was used. Change a "
+    "clone() instead, or change it after backward()."
 )
 # Pullbacks of more programs than this run one after another instead of in one large program.
 SEGMENTS_AT_ONCE = 2
@@ -132,14 +132,13 @@ def _pullback_step(segment: Segment, cotangents: list[Node | None]) -> list[Node
         def function(*values: Any) -> tuple[Any, ...]:
             pull = jax.tree.unflatten(treedef, values[:count])
             left = iter(values[count:])
-            return pull(
-                [
-                    jnp.asarray(next(left), aval.dtype)
-                    if has
-                    else jnp.zeros(aval.shape, aval.dtype)
-                    for has, aval in zip(given, results, strict=True)
-                ]
-            )
+            cotangents = [
+                conjugate(jnp.asarray(next(left), aval.dtype))
+                if has
+                else jnp.zeros(aval.shape, aval.dtype)
+                for has, aval in zip(given, results, strict=True)
+            ]
+            return tuple(conjugate(g) for g in pull(cotangents))
 
         out = tuple(w.aval for w in segment.wrt)
         call = _pullbacks[key] = Call("Pullback", function, out, structure=tuple)
@@ -158,6 +157,7 @@ def gradients(
     state = mode.__dict__
     if state["backward"] is not None and state["capture"] is None:
         flush(state["backward"])
+    revived: dict[Node, Node] = {}
     if create_graph:
         roots, revived = revive(roots)
         wrt = None if wrt is None else [revived.get(w, w) for w in wrt]
@@ -249,7 +249,7 @@ def _pull_segments(found: dict[Node, Node]) -> list[Segment]:
 
 
 def revive(roots: list[Node]) -> tuple[list[Node], dict[Node, Node]]:
-    """Makes executed programs under the roots pending again, so that gradients can be differentiated.
+    """Makes executed programs under the roots pending again, to differentiate gradients.
 
     The copies are computed once more; what the user holds keeps its values.
     """
@@ -283,7 +283,7 @@ def revive(roots: list[Node]) -> tuple[list[Node], dict[Node, Node]]:
         inputs = tuple(copies.get(i, i) if i.__class__ is Node else i for i in node.inputs)
         if node in waiting and inputs == node.inputs:
             continue
-        result = record(node.call, inputs, node.requires_grad)  # type: ignore[arg-type]
+        result = record(node.call, inputs, node.requires_grad)
         if node.outs is None:
             result.requires_grad = node.requires_grad
             copies[node] = result

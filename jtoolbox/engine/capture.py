@@ -1,15 +1,14 @@
 """Freezing a step: the plan of one call, with where each of its leaves is read and results go.
 
 `capture` runs a function once, recording everything it does, and hands on a `Frozen`: later calls
-read the handles (parameters, optimizer state, buffers), run the program, and write the handles back,
-without any of the function's Python.
+read the handles (parameters, optimizer state, buffers), run the program, and write the handles
+back, without any of the function's Python.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
-
 
 from jtoolbox import random
 from jtoolbox.engine import explain
@@ -21,16 +20,16 @@ from jtoolbox.engine.realize import flush, fresh, run
 from jtoolbox.engine.record import value_of
 
 OLD_GRADIENT = (
-    "a step under jtoolbox.jit or scan adds to gradients from before it, which are not kept between "
-    "its calls. Call optimizer.zero_grad() inside the step before backward()."
+    "a step under jtoolbox.jit or scan adds to gradients from before it, which are not kept "
+    "between its calls. Call optimizer.zero_grad() inside the step before backward()."
 )
 UNFINISHED = (
-    "a step under jtoolbox.jit or scan returned a tensor that requires grad. The frozen step keeps no "
-    "graph: call backward() inside the step, return tensor.detach(), or run it under no_grad()."
+    "a step under jtoolbox.jit or scan returned a tensor that requires grad. The frozen step keeps "
+    "no graph: call backward() inside the step, return tensor.detach(), or run it under no_grad()."
 )
 LOST_GRADIENT = (
-    "gradients of a step under jtoolbox.jit or scan are not kept in .grad: return them from the step "
-    "(`return loss, model.weight.grad`) to look at them."
+    "gradients of a step under jtoolbox.jit or scan are not kept in .grad: return them from the "
+    "step (`return loss, model.weight.grad`) to look at them."
 )
 
 
@@ -114,7 +113,7 @@ class Frozen:
             self.targets.append((k, owner))
 
     def leaves(self, arguments: Sequence[Any], draw: bool = True) -> list[Any]:
-        """The values of all slots for one call; without `draw`, those of random keys are left out."""
+        """The values of all slots for one call; without `draw`, those of random keys are absent."""
         values = list(self.values)
         for slot, i in self.arguments:
             values[slot] = arguments[i]
@@ -202,8 +201,8 @@ def capture(
 ) -> tuple[Frozen, Gathered]:
     """Records one call of `function`, which returns the nodes of its results.
 
-    With `execute` the recorded call also runs on `values` and its results are written; otherwise its
-    nodes wait for the caller to fill them.
+    With `execute` the recorded call also runs on `values` and its results are written; otherwise
+    its nodes wait for the caller to fill them.
     """
     flush()
     recording = Recording()

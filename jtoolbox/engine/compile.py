@@ -57,7 +57,7 @@ class Program:
         with jax.enable_x64(True):
             if self.runs > 1:
                 result = self.function(donated, kept)
-                # NOTE: CPU meshes. Collectives of steps that nobody awaits starve XLA's few threads.
+                # NOTE: CPU meshes. Collectives of steps nobody awaits starve XLA's few threads.
                 return jax.block_until_ready(result) if self.mesh is not None else result
             with warnings.catch_warnings():
                 # A donated array may find no result of its own layout: then it is simply freed.

@@ -45,7 +45,7 @@ _history: dict[tuple[str, int], list[Record]] = {}
 
 
 def set_logs(*, recompiles: bool = False) -> None:
-    """With `recompiles=True`, every new program is reported on stderr: the line, and what changed."""
+    """With `recompiles=True`, reports every new program on stderr: the line, and what changed."""
     Settings.recompiles = recompiles
     LOG.setLevel(logging.INFO if recompiles else logging.NOTSET)
     if recompiles and not LOG.handlers:

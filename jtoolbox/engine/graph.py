@@ -1,4 +1,4 @@
-"""The recorded graph: what a value is (`Aval`), which call makes it (`Call`), and the call itself (`Node`).
+"""The recorded graph: what a value is (`Aval`), an operation (`Call`), and its result (`Node`).
 
 Recording makes nodes, planning reads them, realizing fills in their values. A `Handle` is what the
 user holds; it points at a node and may point at another one later (in-place operations), while
@@ -15,6 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 
 class Aval:
@@ -73,11 +74,11 @@ class Call:
     ):
         self.name = name
         self.function = function
-        self.out = out
+        self.out: Any = out
         self.saves = saves
         self.differentiable = differentiable
         self.tags = tags
-        self.structure = structure
+        self.structure: Any = structure
         self.avals = avals
         self.statics = statics
         self.id = next(Call._ids)
@@ -119,7 +120,7 @@ class Node:
     ):
         self.aval = aval
         self.value = value
-        self.call = call
+        self.call: Any = call
         self.inputs = inputs
         self.requires_grad = requires_grad
         self.flags = flags
@@ -152,7 +153,7 @@ class Handle:
 
 
 class Placeholder:
-    """The value of a step's argument while the step is recorded: it is not known, and must not be."""
+    """The value of a step's argument while the step is recorded: not known, and it must not be."""
 
     __slots__ = ("shape", "dtype")
 
@@ -163,10 +164,10 @@ class Placeholder:
 
 def is_tracer(value: Any) -> bool:
     """Whether JAX is tracing this value."""
-    return isinstance(value, jax.core.Tracer)
+    return isinstance(value, Tracer)
 
 
 def leaf_node(value: Any, device: Any = None) -> Node:
     """A node that holds a concrete array, a NumPy array, or a tracer."""
-    flags = TRACED if isinstance(value, jax.core.Tracer) else PINNED
+    flags = TRACED if isinstance(value, Tracer) else PINNED
     return Node(intern_aval(value.shape, value.dtype, device), value, flags=flags)

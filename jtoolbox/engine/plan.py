@@ -88,7 +88,7 @@ def gather(batch: Sequence[Node], rest: Sequence[Node]) -> Gathered | None:
 def _mark_outs(parent: Node, stamp: int, outputs: list[Node]) -> bool:
     """Whether any result of a call with several is needed; collects those that are outputs."""
     needed = False
-    for node in reversed(parent.outs):  # type: ignore[arg-type]
+    for node in reversed(parent.outs or ()):
         owner = node.owner
         if owner is not None:
             owner = owner()

@@ -173,5 +173,5 @@ def synchronize() -> None:
     (jnp.zeros(()) + 0).block_until_ready()
 
 
-Hooks.flush = staticmethod(flush)  # type: ignore[assignment]
+Hooks.flush = staticmethod(flush)
 on_grad_enabled.append(flush_step)

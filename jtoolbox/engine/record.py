@@ -16,8 +16,9 @@ from typing import Annotated, Any, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
-from jtoolbox import dtypes, random
+from jtoolbox import devices, dtypes, random
 from jtoolbox.engine.graph import (
     FREED,
     KEY,
@@ -42,15 +43,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 SCALARS = (bool, int, float, complex)
 MISSING = inspect.Parameter.empty
 # A loop that forgets `no_grad` would grow its graph without end: this many pending nodes are run.
-# XLA's compile time grows faster than the graph, so the limit is not far above what deep networks need.
+# XLA's compile time grows faster than the graph, so the limit is near what deep networks need.
 PENDING_LIMIT = 600
 
 KEY_AVAL = intern_aval((2,), np.dtype(np.uint32))
 
 
 DEMANDED = (
-    "a value was needed (item, print, numpy, bool, an `if`, a hook) while jtoolbox.jit or scan records "
-    "a step, which must not depend on values. Return the tensor and look at it outside, use "
+    "a value was needed (item, print, numpy, bool, an `if`, a hook) while jtoolbox.jit or scan "
+    "records a step, which must not depend on values. Return the tensor and look at it outside, use "
     "jtoolbox.where instead of `if`, or leave jit away: the plain loop runs as one program too."
 )
 
@@ -58,10 +59,13 @@ DEMANDED = (
 class Hooks:
     """What the layers above and beside plug in, so that nothing below imports them."""
 
-    tensor: type = Handle
-    flush: Callable[..., None]
-    synced: Callable[[Any], Node]
-    viewed: Callable[..., None]
+    tensor: Any = Handle
+    flush: Any
+    synced: Any
+    viewed: Any
+    rebind: Any
+    format: Any
+    missing: Any
     tuple_types: tuple[type, ...] = (tuple, list)
 
 
@@ -166,12 +170,14 @@ def run_now(call: Call, inputs: tuple) -> Any:
         with jax.enable_x64(True):
             result = _jitted(call)(*values)
     if call.out.__class__ is Aval:
+        if call.out.device is not None and not inputs and hasattr(call.out.device, "type"):
+            result = jax.device_put(result, devices.find(call.out.device))
         return _result_node(result, call.out, values, inputs)
     return [_result_node(r, aval, values, inputs) for r, aval in zip(result, call.out, strict=True)]
 
 
 def _result_node(result: Any, aval: Aval, values: list[Any], inputs: tuple) -> Node:
-    if isinstance(result, jax.core.Tracer):
+    if isinstance(result, Tracer):
         return Node(intern_aval(result.shape, result.dtype, aval.device), result, flags=TRACED)
     if result.dtype != aval.dtype or result.shape != aval.shape:
         aval = intern_aval(result.shape, result.dtype, aval.device)
@@ -235,7 +241,7 @@ class Op:
         """The function's signature, for the errors of calls that do not fit it."""
         return inspect.signature(self.function)
 
-    def bind(self, args: tuple, kwargs: dict[str, Any]) -> list[Any]:
+    def bind(self, args: tuple, kwargs: dict[str, Any]) -> tuple:
         """All arguments in order, with defaults; TypeError as Python's where they do not fit."""
         positional = self.keyword_only[0] if self.keyword_only else len(self.names)
         if len(args) > positional:
@@ -249,7 +255,7 @@ class Op:
             bound[i] = value
         if any(b is MISSING for b in bound):
             self.signature.bind(*args, **kwargs)
-        return bound
+        return tuple(bound)
 
     def tails(self) -> dict[int, tuple]:
         """What to append to so many positional arguments where the rest has defaults."""
@@ -382,15 +388,15 @@ def check_broadcast(shapes: Sequence[tuple[int, ...]]) -> None:
         for dim in reversed(range(rank)):
             if a[dim] != b[dim] and 1 not in (a[dim], b[dim]):
                 raise RuntimeError(
-                    f"The size of tensor a ({a[dim]}) must match the size of tensor b ({b[dim]}) at "
-                    f"non-singleton dimension {dim}: the shapes {list(known)} and {list(shape)} do "
+                    f"The size of tensor a ({a[dim]}) must match the size of tensor b ({b[dim]}) "
+                    f"at non-singleton dimension {dim}: the shapes {list(known)} and {list(shape)} do "
                     "not broadcast. Reshape or unsqueeze one of them."
                 )
         known = tuple(y if x == 1 else x for x, y in zip(a, b, strict=True))
 
 
 def common_device(name: str, inputs: Sequence[Any]) -> Any:
-    """The device of the operands; RuntimeError when they lie on two. A number or 0-d tensor goes along."""
+    """The device of the operands, which numbers and 0-d tensors join; RuntimeError for two."""
     found = None
     chosen: list[Any] = []
     for i in inputs:
@@ -404,8 +410,8 @@ def common_device(name: str, inputs: Sequence[Any]) -> Any:
         if any(d is not found for d in chosen):
             places = ", ".join(sorted({str(d or "the default device") for d in chosen}))
             raise RuntimeError(
-                f"Expected all tensors to be on the same device, but {name.strip('_')} found them on "
-                f"{places}. Move them with .to(device)."
+                f"Expected all tensors to be on the same device, but {name.strip('_')} found them "
+                f"on {places}. Move them with .to(device)."
             )
     return found
 
@@ -436,7 +442,7 @@ def _checkable(value: Any) -> Any:
     if isinstance(value, jax.Array):
         return (
             jax.ShapeDtypeStruct(value.shape, value.dtype)
-            if isinstance(value, jax.core.Tracer)
+            if isinstance(value, Tracer)
             else _host(value)
         )
     if isinstance(value, (tuple, list)):
@@ -491,7 +497,7 @@ def _collect(o: Op, args: list[Any]) -> tuple[list[Any], list[Any], bool, bool, 
             value = np.asarray(value, np.uint32) if not isinstance(value, jax.Array) else value
         many = i in o.sequences
         if many:
-            value = tuple(value) if not isinstance(value, Handle) else tuple(value)
+            value = tuple(value)
             args[i] = value
             key.append(len(value))
         for v in value if many else (value,):
@@ -604,9 +610,10 @@ def op(function: Any = None, **settings: Any) -> Any:
             try:
                 known = calls.get(tuple(key))
             except TypeError:
-                args = list(args)
+                frozen = list(args)
                 for i in statics:
-                    args[i] = freeze(args[i])
+                    frozen[i] = freeze(frozen[i])
+                args = tuple(frozen)
                 key[0] = tuple([args[i] for i in statics])
                 known = calls.get(tuple(key))
         else:
@@ -642,9 +649,8 @@ def inplace(x: Any, result: Any) -> Any:
     """Rebinds a Tensor to the freshly computed `result` and returns it; an array gives `result`."""
     if not isinstance(x, Handle):
         return result
-    Hooks.rebind(x, result)  # type: ignore[attr-defined]
+    Hooks.rebind(x, result)
     return x
 
 
 __all__ = ["Array", "Key", "inplace", "op"]
-_ = (FREED, LEAF, leaf_node)

@@ -18,7 +18,7 @@ from jtoolbox.engine.plan import Plan
 
 
 class Gradient(Call):
-    """The call of a backward pass: inputs are roots, given cotangents, and what to differentiate by."""
+    """The call of a backward pass: inputs are roots, cotangents, and what to differentiate by."""
 
     __slots__ = ("roots", "given", "wrt")
 
@@ -36,6 +36,11 @@ class Gradient(Call):
 
 def _no_function(*_: Any) -> Any:
     raise RuntimeError("a gradient step is replayed by its evaluation, not called")
+
+
+def conjugate(value: Any) -> Any:
+    """Between PyTorch's gradients of complex numbers and JAX's, which are each other's conjugates."""
+    return jnp.conj(value) if jnp.iscomplexobj(value) else value
 
 
 class Region:
@@ -116,7 +121,8 @@ class Evaluation:
         """Runs one step."""
         step = self.plan.steps[s]
         if isinstance(step.call, Gradient):
-            return self.gradient(s, Region(self.plan, *step.call.split(step.inputs)[::2], s))
+            roots, _, wrt = step.call.split(step.inputs)
+            return self.gradient(s, Region(self.plan, roots, wrt, s))
         result = step.call.function(*[None if i is None else self.values[i] for i in step.inputs])
         if self.inside and not step.grad:
             result = jax.lax.stop_gradient(result)
@@ -140,8 +146,9 @@ class Evaluation:
         left = iter(given)
         for root, has in zip(roots, step.call.given, strict=True):  # type: ignore[attr-defined]
             value = self.values[next(left)] if has else jnp.ones_like(root)
-            cotangents.append(jnp.broadcast_to(jnp.asarray(value, root.dtype), root.shape))
-        result = pull(cotangents)
+            value = jnp.broadcast_to(jnp.asarray(value, root.dtype), root.shape)
+            cotangents.append(conjugate(value))
+        result = tuple(conjugate(g) for g in pull(cotangents))
         return jax.lax.stop_gradient(result) if self.inside and not step.grad else result
 
     def pullback(self, region: Region) -> tuple[list[Any], Any]:
@@ -150,7 +157,7 @@ class Evaluation:
         primals = [
             self.values[w]
             if w < 0
-            else jnp.zeros(plan.steps[w].call.out.shape, plan.steps[w].call.out.dtype)  # type: ignore[union-attr]
+            else jnp.zeros(plan.steps[w].call.out.shape, plan.steps[w].call.out.dtype)
             for w in region.wrt
         ]
         inner = [s for s in region.steps if isinstance(plan.steps[s].call, Gradient)]

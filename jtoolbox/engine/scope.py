@@ -36,6 +36,6 @@ def enter_module(module: object, args: tuple[Any, ...]) -> None:
 
 
 def leave_module() -> None:
-    """Called after an outermost module call: without gradients, what it recorded runs as one program."""
+    """Called after an outermost module call: without gradients, what it recorded runs at once."""
     if not mode.grad and mode.pending and mode.capture is None and mode.functional is None:
         flush()

@@ -1,4 +1,4 @@
-"""Running Tensor code on JAX's tracers: nothing is recorded, every operation is its pure function."""
+"""Running Tensor code on JAX's tracers: nothing is recorded, operations are their pure functions."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from jtoolbox import random
 from jtoolbox.engine.modes import mode
 
 NO_KEY = (
-    "a random operation runs inside a JAX transformation without a key, which would fix its numbers "
-    "at compile time. Pass a key: functional_call(model, params, args, key=jax.random.key(0)), with "
-    "a fresh key for each call."
+    "a random operation runs inside a JAX transformation without a key, which would fix its "
+    "numbers at compile time. Pass a key: functional_call(model, params, args, "
+    "key=jax.random.key(0)), with a fresh key for each call."
 )
 
 

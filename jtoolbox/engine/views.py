@@ -191,8 +191,8 @@ LEAF_WRITE = (
     "`with no_grad():` or through `.data`, or work on a clone()."
 )
 VIEW_WRITE = (
-    "a view of a leaf Variable that requires grad is being used in an in-place operation. Update it "
-    "under `with no_grad():` or through `.data`, or work on a clone()."
+    "a view of a leaf Variable that requires grad is being used in an in-place operation. Update "
+    "it under `with no_grad():` or through `.data`, or work on a clone()."
 )
 
 
@@ -261,6 +261,6 @@ def _replace(x: Handle, node: Node) -> None:
         mode.written = True
 
 
-Hooks.viewed = staticmethod(viewed)  # type: ignore[assignment]
-Hooks.synced = staticmethod(synced)  # type: ignore[assignment]
-Hooks.rebind = staticmethod(rebind)  # type: ignore[attr-defined]
+Hooks.viewed = staticmethod(viewed)
+Hooks.synced = staticmethod(synced)
+Hooks.rebind = staticmethod(rebind)

@@ -37,8 +37,8 @@ class DataParallel(Module):
     `device_ids` are devices (or their numbers), all local ones of the default kind if left out;
     `dim` is the batch axis of the inputs. A batch that does not divide by the number of devices is
     given whole to each, which is exact and slower. `state_dict` has the wrapped module's keys,
-    without PyTorch's "module." prefix; `load_state_dict` takes both. `output_device` is accepted and
-    means nothing: results stay where they are computed.
+    without PyTorch's "module." prefix; `load_state_dict` takes both. `output_device` is accepted
+    and means nothing: results stay where they are computed.
     """
 
     def __init__(

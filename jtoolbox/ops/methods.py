@@ -385,8 +385,8 @@ def install(tensor: type, **more: Callable[..., Any]) -> None:
         setattr(tensor, name, property(function, doc=function.__doc__))
     _install_operators(tensor, functions)
     tensor.__array_priority__ = 1000  # type: ignore[attr-defined]  # so that NumPy's operators yield
-    Hooks.format = staticmethod(printing.format_tensor)  # type: ignore[attr-defined]
-    Hooks.missing = staticmethod(missing_attribute)  # type: ignore[attr-defined]
+    Hooks.format = staticmethod(printing.format_tensor)
+    Hooks.missing = staticmethod(missing_attribute)
 
 
 def _written_methods(names: list[str], functions: dict[str, Any]) -> dict[str, Any]:

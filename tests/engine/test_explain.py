@@ -48,10 +48,13 @@ def test_nothing_is_reported_when_nothing_compiles(reports):
 
 
 def test_a_line_that_compiles_again_and_again_warns():
-    explain.forget()
-    with pytest.warns(jt.logging.RecompileWarning, match=r"program 8 of this line.*set_logs"):
+    def run_with_many_sizes():
         for n in range(1, 10):
             run(n + 100)
+
+    explain.forget()
+    with pytest.warns(jt.logging.RecompileWarning, match=r"program 8 of this line.*set_logs"):
+        run_with_many_sizes()
 
 
 def test_the_difference_of_other_operations_is_named(reports):

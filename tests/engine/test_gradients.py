@@ -337,7 +337,7 @@ def test_backward_twice_says_to_retain_the_graph():
     y = w.exp().sum()
     y.backward()
     with pytest.raises(
-        RuntimeError, match="backward through the graph a second time.*retain_graph=True"
+        RuntimeError, match=r"backward through the graph a second time.*retain_graph=True"
     ):
         y.backward()
 

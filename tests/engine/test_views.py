@@ -1,4 +1,4 @@
-"""Views and in-place operations, against PyTorch: handles follow each other, values never differ."""
+"""Views and in-place operations, against PyTorch: handles follow each other, values agree."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jtoolbox.nn.functional.windows import offsets, pad_axes, resized, strided
+from jtoolbox.nn.functional.windows import materialized, offsets, pad_axes, resized, strided
 
 __all__ = ["convolve", "convolve_transposed"]
 
@@ -75,7 +75,7 @@ def _xla(
 def _shifted(x: Any, w: Any, stride: Sizes, pads: Pads, dilation: Sizes, first: int) -> Any:
     """For each window position: the elements of x that meet it (spatial axes from `first` on)."""
     axes = range(first, first + len(stride))
-    x = pad_axes(x, 0, axes, pads)
+    x = pad_axes(materialized(x), 0, axes, pads)
     for offset in offsets(w.shape[2:]):
         seen = x
         for axis, i, k, s, d in zip(axes, offset, w.shape[2:], stride, dilation, strict=True):
@@ -89,10 +89,11 @@ def _depthwise(x: Any, w: Any, stride: Sizes, pads: Pads, dilation: Sizes, group
     if w.shape[0] != groups:
         x = jnp.repeat(x, w.shape[0] // groups, axis=1)
     column = (-1,) + (1,) * len(stride)
-    return sum(
+    products = (
         seen * w[(slice(None), 0, *offset)].reshape(column)
         for offset, seen in _shifted(x, w, stride, pads, dilation, 2)
     )
+    return materialized(sum(products))
 
 
 def _by_group(x: Any, w: Any, stride: Sizes, pads: Pads, dilation: Sizes, groups: int) -> Any:
@@ -189,7 +190,7 @@ def _overlap_add(
     order = [0, d + 1] + [v for i in range(d) for v in (i + 1, d + 2 + i)]
     lengths = [(m + b - 1) * s for m, b, s in zip(sizes, blocks, stride, strict=True)]
     y = y.transpose(order).reshape(n, -1, *lengths)
-    return resized(y, axes, padding, outputs)
+    return materialized(resized(y, axes, padding, outputs))
 
 
 def _product(x: Any, w: Any, groups: int) -> Any:

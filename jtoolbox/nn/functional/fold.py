@@ -12,6 +12,7 @@ from jtoolbox.engine import Array, op
 from jtoolbox.nn.functional.windows import (
     Ints,
     expand,
+    materialized,
     offsets,
     pad_axes,
     spread,
@@ -75,7 +76,7 @@ def unfold(
     kernel, strides, pads, dilations = settings
     counts = _block_counts(x.shape[-2:], settings)
     axes = (x.ndim - 2, x.ndim - 1)
-    x = pad_axes(x, 0, axes, [(p, p) for p in pads])
+    x = pad_axes(materialized(x), 0, axes, [(p, p) for p in pads])
     columns = []
     for offset in offsets(kernel):
         seen = x

@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 
 from jtoolbox.nn.functional.checks import wide
-from jtoolbox.nn.functional.windows import pad_axes, strided
+from jtoolbox.nn.functional.windows import materialized, pad_axes, strided
 
 __all__ = ["adaptive_bounds", "adaptive_mean", "window_mean"]
 
@@ -73,6 +73,7 @@ def _sum_along(x: Any, axis: int, kernel: int, stride: int, padding: int, count:
     if kernel == stride:
         split = x.reshape(*x.shape[:axis], count, kernel, *x.shape[axis + 1 :])
         return split.sum(axis + 1, x.dtype)
+    x = materialized(x)
     if kernel <= _MOST_SLICES:
         return sum(strided(x, axis, i, count, stride) for i in range(kernel))
     window, strides = [1] * x.ndim, [1] * x.ndim
