@@ -2,7 +2,21 @@
 
 # ruff: noqa: F401, F403
 from jtoolbox import assembly as _assembly
-from jtoolbox import autograd, dtypes, func, linalg, logging, nn, optim, random, utils
+from jtoolbox import (
+    accelerator,
+    autograd,
+    backends,
+    cuda,
+    dtypes,
+    func,
+    linalg,
+    logging,
+    nn,
+    optim,
+    random,
+    serialization,
+    utils,
+)
 from jtoolbox.compilation import jit, scan
 from jtoolbox.devices import device, set_default_device
 from jtoolbox.dtypes import (
@@ -42,8 +56,43 @@ from jtoolbox.engine import (
     set_grad_enabled,
     synchronize,
 )
-from jtoolbox.func import tree
+from jtoolbox.func import tree, vmap
+from jtoolbox.namespace import *
+from jtoolbox.nn.functional import (
+    adaptive_avg_pool1d,
+    alpha_dropout,
+    avg_pool1d,
+    batch_norm,
+    bilinear,
+    binary_cross_entropy_with_logits,
+    celu,
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+    cosine_similarity,
+    dropout,
+    embedding,
+    group_norm,
+    hardshrink,
+    instance_norm,
+    layer_norm,
+    log_softmax,
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
+    pairwise_distance,
+    prelu,
+    relu,
+    rms_norm,
+    selu,
+    softmax,
+    threshold,
+)
 from jtoolbox.ops import *
+from jtoolbox.ops.methods import missing_name as _missing_name
 from jtoolbox.random import Generator, default_generator, initial_seed, manual_seed, seed
 from jtoolbox.serialization import load, save
 from jtoolbox.summary import summary
@@ -57,3 +106,9 @@ from jtoolbox.tensor import (
     is_tensor,
     tensor,
 )
+
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    raise AttributeError(_missing_name(name, [n for n in globals() if not n.startswith("_")]))

@@ -1,4 +1,4 @@
-"""`torch.autograd`: gradients as values (`grad`), operations with their own backward (`Function`)."""
+"""`torch.autograd`: gradients as values (`grad`), and operations with own backward (`Function`)."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def backward(
     create_graph: bool = False,
     inputs: Tensor | Sequence[Tensor] | None = None,
 ) -> None:
-    """Adds the gradients of the sum of `tensors` (weighted by `grad_tensors`) to leaves' `.grad`."""
+    """Adds gradients of the sum of `tensors`, weighted by `grad_tensors`, to leaves' `.grad`."""
     outputs = _sequence(tensors)
     given = [None] * len(outputs) if grad_tensors is None else _sequence(grad_tensors)
     if len(given) != len(outputs):
@@ -203,8 +203,8 @@ class Function:
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         """The gradients of the inputs, one for each argument of `forward`; overridden."""
         raise NotImplementedError(
-            "You must implement either the backward or vjp method for your custom autograd.Function "
-            "to use it with backward mode AD."
+            "You must implement either the backward or vjp method for your custom "
+            "autograd.Function to use it with backward mode AD."
         )
 
     @classmethod

@@ -147,8 +147,8 @@ def scan(step: Callable[..., Any], batches: Any) -> Any:
     `batches` is an argument, or a tuple of arguments, of the step with a leading axis of size K
     (Tensors, NumPy or JAX arrays). Returns what the step returns, stacked along a new leading axis.
     Parameters, buffers and optimizer state end as after K calls; numbers such as `lr` are read
-    once, at the start. The step follows the rules of `jit`. Keep one `scan`ned step: the function object
-    is what the recorded step is remembered by.
+    once, at the start. The step follows the rules of `jit`. Keep one `scan`ned step: the function
+    object is what the recorded step is remembered by.
     """
     args = batches if isinstance(batches, tuple) else (batches,)
     leaves, treedef = jax.tree.flatten((args, {}), is_leaf=_is_handle)

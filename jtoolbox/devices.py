@@ -139,7 +139,7 @@ def mesh_placement(mesh: Any) -> MeshPlacement:
 
 
 def placement(d: Any) -> device | None:
-    """The engine's mark of a device: None for the default one, so that most tensors have no mark."""
+    """The engine's mark of a device: None for the default one, so most tensors carry none."""
     if d is None:
         return _chosen if _chosen is not None and find(_chosen) != jax.local_devices()[0] else None
     chosen = find(d)

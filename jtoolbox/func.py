@@ -262,7 +262,8 @@ def _scalar_loss(function: Callable[..., Any], has_aux: bool) -> Callable[..., A
         if jnp.size(loss) != 1:
             raise RuntimeError(
                 "grad_and_value(f)(*args): Expected f(*args) to return a scalar tensor, got tensor "
-                f"with {jnp.ndim(loss)} dims. Maybe you wanted to use the vjp or jacrev APIs instead?"
+                f"with {jnp.ndim(loss)} dims. Maybe you wanted to use the vjp or jacrev APIs "
+                "instead?"
             )
         loss = jnp.reshape(loss, ())
         return (loss, result[1]) if has_aux else loss

@@ -207,7 +207,7 @@ class Tensor(Operators):
         grad: Any = self._grad
         if grad.__class__ is Node:
             grad = self._grad = wrap(grad)
-        elif grad is not None and not isinstance(grad, Handle):
+        elif grad is not None and not isinstance(grad, Tensor):
             grad._node  # noqa: B018  a frozen step kept no gradients: raises, and says so
         return grad
 
@@ -288,8 +288,8 @@ class Tensor(Operators):
         if segment is not None and any(node in n.inputs for n in segment.steps):
             raise RuntimeError(
                 "register_hook must be called before the tensor is used: what uses it has already "
-                "run in the same program. Move register_hook to right after the line that makes the "
-                "tensor."
+                "run in the same program. Move register_hook to right after the line that makes "
+                "the tensor."
             )
 
     def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> RemovableHandle:

@@ -1,4 +1,4 @@
-"""The operators of Tensor for type checkers and editors; at run time `ops` hangs the real ones on."""
+"""The operators of Tensor for type checkers and editors; at run time `ops` hangs them on."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ class Operators(Handle):
     """Declarations only. Never a base at run time."""
 
     __slots__ = ()
+
+    __hash__ = Handle.__hash__
 
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[Tensor]: ...

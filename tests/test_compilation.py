@@ -20,7 +20,11 @@ class Trained:
     def __init__(self, make=lambda p: optim.SGD(p, lr=0.1, momentum=0.9, dampening=0.1)):
         jt.manual_seed(3)
         self.model = nn.Sequential(
-            nn.Linear(12, 16, bias=False), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, 3)
+            nn.Linear(12, 16, bias=False),
+            nn.BatchNorm1d(16),
+            nn.ReLU(),
+            nn.Dropout(0.3),
+            nn.Linear(16, 3),
         )
         self.optimizer = make(self.model.parameters())
 

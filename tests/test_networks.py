@@ -34,7 +34,7 @@ def cnn(lib: Any) -> Any:
             super().__init__()
             self.conv1 = nn.Conv2d(1, 6, 3, padding=1, bias=False)
             self.norm1 = nn.BatchNorm2d(6)
-            self.conv2 = nn.Conv2d(6, 8, 3, bias=False)
+            self.conv2 = nn.Conv2d(6, 8, 3, padding=1, bias=False)
             self.norm2 = nn.BatchNorm2d(8)
             self.drop = nn.Dropout(p=0.0)
             self.head = nn.Linear(8, 5)

@@ -20,9 +20,7 @@ from jax.core import Tracer
 
 from jtoolbox import devices, dtypes, random
 from jtoolbox.engine.graph import (
-    FREED,
     KEY,
-    LEAF,
     OWNED,
     PINNED,
     TRACED,
@@ -51,8 +49,8 @@ KEY_AVAL = intern_aval((2,), np.dtype(np.uint32))
 
 DEMANDED = (
     "a value was needed (item, print, numpy, bool, an `if`, a hook) while jtoolbox.jit or scan "
-    "records a step, which must not depend on values. Return the tensor and look at it outside, use "
-    "jtoolbox.where instead of `if`, or leave jit away: the plain loop runs as one program too."
+    "records a step, which must not depend on values. Return the tensor and look at it outside, "
+    "use jtoolbox.where instead of `if`, or leave jit away: the plain loop runs as one program too."
 )
 
 
@@ -389,8 +387,8 @@ def check_broadcast(shapes: Sequence[tuple[int, ...]]) -> None:
             if a[dim] != b[dim] and 1 not in (a[dim], b[dim]):
                 raise RuntimeError(
                     f"The size of tensor a ({a[dim]}) must match the size of tensor b ({b[dim]}) "
-                    f"at non-singleton dimension {dim}: the shapes {list(known)} and {list(shape)} do "
-                    "not broadcast. Reshape or unsqueeze one of them."
+                    f"at non-singleton dimension {dim}: the shapes {list(known)} and {list(shape)} "
+                    "do not broadcast. Reshape or unsqueeze one of them."
                 )
         known = tuple(y if x == 1 else x for x, y in zip(a, b, strict=True))
 

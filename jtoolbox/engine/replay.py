@@ -39,7 +39,7 @@ def _no_function(*_: Any) -> Any:
 
 
 def conjugate(value: Any) -> Any:
-    """Between PyTorch's gradients of complex numbers and JAX's, which are each other's conjugates."""
+    """Between PyTorch's gradients of complex numbers and JAX's: each other's conjugates."""
     return jnp.conj(value) if jnp.iscomplexobj(value) else value
 
 

@@ -22,13 +22,10 @@ def enter_module(module: object, args: tuple[Any, ...]) -> None:
     if not mode.pending or mode.capture is not None:
         return
     for value in args:
-        if isinstance(value, Handle) and value._node.value is None:
-            if (
-                not np.issubdtype(value._node.aval.dtype, np.inexact)
-                and not value._node.aval.inexact
-            ):
-                flush()
-                return
+        node = value._node if isinstance(value, Handle) else None
+        if node is not None and node.value is None and not node.aval.inexact:
+            flush()
+            return
     count = mode.calls.get(id(module), 0) + 1
     mode.calls[id(module)] = count
     if count > CALLS_AT_ONCE:

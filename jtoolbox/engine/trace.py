@@ -1,4 +1,4 @@
-"""Running Tensor code on JAX's tracers: nothing is recorded, operations are their pure functions."""
+"""Running Tensor code on JAX's tracers: nothing is recorded, operations are pure functions."""
 
 from __future__ import annotations
 

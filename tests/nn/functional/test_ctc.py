@@ -35,8 +35,7 @@ def check(x, t, lengths=(INPUT_LENGTHS, TARGET_LENGTHS), **settings):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
-@pytest.mark.parametrize("blank", [0, 3, C - 1])
+@pytest.mark.parametrize(("reduction", "blank"), [("none", 0), ("mean", 3), ("sum", C - 1)])
 def test_padded_targets(reduction, blank):
     check(scores(T, N, C), targets(blank), reduction=reduction, blank=blank)
 
@@ -59,14 +58,13 @@ def test_lengths_given_as_tensors():
 
 def test_one_sequence_without_a_batch():
     x, t = scores(T, C), targets()[0]
-    for reduction in ("none", "mean"):
-        compare(
-            lambda x, t, r=reduction: F.ctc_loss(F.log_softmax(x, -1), t, (T,), (S,), reduction=r),
-            lambda x, t, r=reduction: TF.ctc_loss(
-                TF.log_softmax(x, -1), t, torch.tensor(T), torch.tensor(S), reduction=r
-            ),
-            x, t, rtol=1e-4, atol=1e-4,
-        )  # fmt: skip
+    compare(
+        lambda x, t: F.ctc_loss(F.log_softmax(x, -1), t, (T,), (S,), reduction="none"),
+        lambda x, t: TF.ctc_loss(
+            TF.log_softmax(x, -1), t, torch.tensor(T), torch.tensor(S), reduction="none"
+        ),
+        x, t, rtol=1e-4, atol=1e-4,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("reduction", ["none", "mean"])
