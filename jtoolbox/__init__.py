@@ -1,7 +1,6 @@
 """The PyTorch toolbox on JAX: `import jtoolbox as torch`."""
 
 # ruff: noqa: F401, F403
-from jtoolbox import assembly as _assembly
 from jtoolbox import (
     accelerator,
     autograd,
@@ -17,6 +16,7 @@ from jtoolbox import (
     serialization,
     utils,
 )
+from jtoolbox import assembly as _assembly
 from jtoolbox.compilation import jit, scan
 from jtoolbox.devices import device, set_default_device
 from jtoolbox.dtypes import (

@@ -100,7 +100,7 @@ def _result_type(values: list[Any]) -> Any:
 
 
 def can_cast(from_: dtypes.dtype, to: dtypes.dtype) -> bool:
-    """Whether PyTorch's rules allow a result of type `from_` to be written into one of type `to`."""
+    """Whether a result of type `from_` may be written into one of type `to`."""
     low, high = dtypes.kind(from_.dtype), dtypes.kind(to.dtype)
     return low <= high
 
