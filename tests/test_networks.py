@@ -176,7 +176,12 @@ def pair(request: pytest.FixtureRequest) -> tuple[Trained, Trained]:
     case = CASES[request.param]
     torch.manual_seed(1)
     state = {k: v.numpy().copy() for k, v in case.build(torch).state_dict().items()}
-    return train(jt, case, state), train(torch, case, state)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # PyTorch's threads would wait for each other on networks this small
+    try:
+        return train(jt, case, state), train(torch, case, state)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_the_losses_of_fifty_steps_are_pytorchs(pair):
