@@ -1,11 +1,13 @@
-"""What goes wrong goes wrong as in PyTorch: the same type of error, at the user's line, in our words."""
+"""Mistakes are errors of PyTorch's type, at the user's line, in our words."""
 
 from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 import pytest
 import torch
@@ -128,7 +130,8 @@ LAYERS = {
         r"mat1 and mat2 shapes cannot be multiplied \(3x5 and 4x2\)",
     ),
     "an image given to Linear": Bad(
-        lambda t: t.nn.Linear(784, 10)(t.ones(2, 1, 28, 28)), r"784.*\(2, 1, 28, 28\)"
+        lambda t: t.nn.Linear(784, 10)(t.ones(2, 1, 28, 28)),
+        r"784.*\[2, 1, 28, 28\].*flatten\(1\)",
     ),
     "another dtype": Bad(
         lambda t: t.nn.Linear(4, 2)(t.ones(3, 4, dtype=t.float64)), "(?i)(float64|double)"
@@ -141,7 +144,8 @@ LAYERS = {
     ),
     "a rank too high": Bad(lambda t: t.nn.Conv2d(3, 8, 3)(t.ones(1, 1, 3, 8, 8)), "1, 1, 3, 8, 8"),
     "wrong channels": Bad(
-        lambda t: t.nn.Conv2d(3, 8, 3)(t.ones(2, 1, 8, 8)), r"to have 3 channels, but got 1 channels"
+        lambda t: t.nn.Conv2d(3, 8, 3)(t.ones(2, 1, 8, 8)),
+        r"to have 3 channels, but got 1 channels",
     ),
     "a kernel larger than the image": Bad(
         lambda t: t.nn.Conv2d(1, 1, 9)(t.ones(1, 1, 4, 4)), "(?i)kernel size can't be greater"
@@ -163,7 +167,8 @@ LAYERS = {
 
 LABELS = {
     "a label too large": Bad(
-        lambda t: t.nn.CrossEntropyLoss()(t.ones(2, 3), t.tensor([0, 3])), "Target 3 is out of bounds"
+        lambda t: t.nn.CrossEntropyLoss()(t.ones(2, 3), t.tensor([0, 3])),
+        "Target 3 is out of bounds",
     ),
     "a negative label": Bad(
         lambda t: t.nn.CrossEntropyLoss()(t.ones(2, 3), t.tensor([0, -1])),
@@ -206,11 +211,16 @@ INDICES = {
         lambda t: t.ones(3)[5], "index 5 is out of bounds for dimension 0 with size 3"
     ),
     "an index tensor out of bounds": Bad(
-        lambda t: t.ones(3)[t.tensor([0, 7])], "index 7 is out of bounds for dimension 0 with size 3"
+        lambda t: t.ones(3)[t.tensor([0, 7])],
+        "index 7 is out of bounds for dimension 0 with size 3",
     ),
-    "too many indices": Bad(lambda t: t.ones(3)[0, 0], "too many indices for tensor of dimension 1"),
-    "a float index": Bad(lambda t: t.ones(3)[1.5], "(?i)index"),
-    "a float index tensor": Bad(lambda t: t.ones(3)[t.tensor([1.0])], "(?i)tensors used as indices"),
+    "too many indices": Bad(
+        lambda t: t.ones(3)[0, 0], "too many indices for tensor of dimension 1"
+    ),
+    "a float index": Bad(lambda t: t.ones(3)[1.5], r"valid indices \(got float\)"),
+    "a float index tensor": Bad(
+        lambda t: t.ones(3)[t.tensor([1.0])], "(?i)tensors used as indices"
+    ),
     "a mask of another shape": Bad(lambda t: t.ones(3)[t.ones(4) > 0], "4.*3"),
     "gather out of bounds": Bad(
         lambda t: t.gather(t.ones(3), 0, t.tensor([3])), "index 3 is out of bounds"
@@ -270,7 +280,8 @@ MODULES = {
         r"cannot assign .*Tensor' as parameter 'weight'.*Parameter or None expected",
     ),
     "a number for a module": Bad(
-        lambda t: setattr(t.nn.Sequential(t.nn.ReLU()), "0", 3), "cannot assign .*int.* child module"
+        lambda t: setattr(t.nn.Sequential(t.nn.ReLU()), "0", 3),
+        "cannot assign .*int.* child module",
     ),
     "an unknown key": Bad(
         lambda t: load(t, lambda s: s.update(scale=s["bias"])),
@@ -310,9 +321,7 @@ GRADIENTS = {
     "a gradient of another shape": Bad(
         lambda t: (leaf(t, 3) * 2).backward(t.ones(2)), "(?i)mismatch in shape.*2.*3"
     ),
-    "a factor changed after use": Bad(
-        changed_after_use, "modified by an inplace operation"
-    ),
+    "a factor changed after use": Bad(changed_after_use, "modified by an inplace operation"),
     "a result changed after use": Bad(changed_sigmoid, "modified by an inplace operation"),
     "a parameter changed before backward": Bad(
         step_before_backward, "modified by an inplace operation"
@@ -351,9 +360,7 @@ OTHERS = {
     "an unknown device type": Bad(
         lambda t: t.ones(2).to("gpux"), "Expected one of cpu, cuda.*device string: gpux"
     ),
-    "an unknown method": Bad(
-        lambda t: t.ones(2).summ(), "'Tensor' object has no attribute 'summ'"
-    ),
+    "an unknown method": Bad(lambda t: t.ones(2).summ(), "'Tensor' object has no attribute 'summ'"),
     "an unknown function": Bad(lambda t: t.soft_max(t.ones(2)), "has no attribute 'soft_max'"),
     "an unknown layer": Bad(lambda t: t.nn.Conv4d(1, 1, 1), "has no attribute 'Conv4d'"),
 }
@@ -363,6 +370,9 @@ CASES = {
     for table in (LAYERS, LABELS, INDICES, SHAPES, MODULES, GRADIENTS, OTHERS)
     for name, bad in table.items()
 }
+
+ABSENT = ["cuda:64", "tpu:64", *([] if jax.default_backend() == "gpu" else ["cuda"])]
+THERE = jt.device(jax.local_devices()[0])
 
 
 def caught(action: Callable[[Any], Any], lib: Any) -> BaseException:
@@ -377,7 +387,8 @@ def test_a_mistake_raises_pytorchs_type_of_error_in_words_that_help(name):
     action, words = CASES[name]
     ours, theirs = caught(action, jt), caught(action, torch)
     assert type(ours) is type(theirs), f"{ours!r}, PyTorch has {theirs!r}"
-    pytest.raises(type(theirs), action, jt).match(words)
+    with pytest.raises(type(theirs), match=words):
+        action(jt)
 
 
 @pytest.mark.parametrize("name", list(CASES))
@@ -385,7 +396,8 @@ def test_the_users_line_is_in_the_traceback_above_the_librarys_own(name):
     error = caught(CASES[name].action, jt)
     files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
     last = max(i for i, file in enumerate(files) if file == __file__)
-    assert all("jtoolbox" in file for file in files[last + 1 :])
+    package = Path(jt.__file__).parent
+    assert all(package in Path(file).parents for file in files[last + 1 :])
 
 
 def test_the_last_line_of_the_user_is_the_call_that_failed():
@@ -406,13 +418,13 @@ def test_a_learning_rate_that_is_not_finite_is_refused_at_once(value):
         lr(jt, value)
 
 
-@pytest.mark.parametrize("name", ["cuda", "cuda:3", "tpu"])
+@pytest.mark.parametrize("name", ABSENT)
 def test_a_device_that_is_not_there_names_those_that_are(name):
-    with pytest.raises(RuntimeError, match=f"device '{name}' is not available: JAX has cpu:0"):
+    with pytest.raises(RuntimeError, match=f"device '{name}' is not available: JAX has {THERE}"):
         jt.ones(2).to(name)
-    with pytest.raises(RuntimeError, match="cpu:0"):
+    with pytest.raises(RuntimeError, match=f"JAX has {THERE}"):
         jt.nn.Linear(2, 2).to(name)
-    with pytest.raises(RuntimeError, match="cpu:0"):
+    with pytest.raises(RuntimeError, match=f"JAX has {THERE}"):
         jt.ones(2, device=name)
 
 

@@ -141,7 +141,8 @@ def _pullback_step(segment: Segment, cotangents: list[Node | None]) -> list[Node
             return tuple(conjugate(g) for g in pull(cotangents))
 
         out = tuple(w.aval for w in segment.wrt)
-        call = _pullbacks[key] = Call("Pullback", function, out, structure=tuple)
+        tags = frozenset(tag for n in segment.steps for tag in n.call.tags)
+        call = _pullbacks[key] = Call("Pullback", function, out, structure=tuple, tags=tags)
     return record(call, (*leaves, *[c for c in cotangents if c is not None]), False)
 
 

@@ -1,6 +1,6 @@
 """Step three of four: compile. A plan becomes one jitted program, kept under the plan's key.
 
-All compiler options stand here, with the measurement that justifies each.
+Compiler options stand in `settings`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jtoolbox.engine.graph import Node
 from jtoolbox.engine.plan import Gathered, Plan, make_plan
 from jtoolbox.engine.replay import replay
-
-# NOTE: convolutions on CPU. XLA of JAX 0.10 sends them into a fusion (YNN) that is up to five times
-# slower than its Eigen path; this turns it off for the programs that hold a convolution. Measure
-# again with `python -m benchmarks.remedies`.
-CPU_CONVOLUTION_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
+from jtoolbox.engine.settings import compiler_options
 
 
 class Program:
@@ -96,11 +92,7 @@ def _layout(gathered: Gathered) -> tuple[Any, dict[int, Any]]:
 
 def options(plan: Plan) -> dict[str, Any] | None:
     """Compiler options for a plan on the present backend."""
-    if jax.default_backend() != "cpu":
-        return None
-    if any("convolution" in step.call.tags for step in plan.steps):
-        return CPU_CONVOLUTION_OPTIONS
-    return None
+    return compiler_options({tag for step in plan.steps for tag in step.call.tags})
 
 
 _programs: dict[tuple, Program] = {}

@@ -32,6 +32,7 @@ from jtoolbox.engine.graph import (
     leaf_node,
 )
 from jtoolbox.engine.modes import mode
+from jtoolbox.engine.settings import compiler_options
 
 # As annotations of an operation's parameters these mark operands and random keys.
 Array = Annotated[Any, "Array"]
@@ -154,7 +155,7 @@ def record(call: Call, inputs: tuple, requires_grad: bool) -> Any:
 def _jitted(call: Call) -> Callable[..., Any]:
     """The compiled form of one call, for operations that run at once."""
     if call._jitted is None:
-        call._jitted = jax.jit(call.function)
+        call._jitted = jax.jit(call.function, compiler_options=compiler_options(call.tags))
     return call._jitted
 
 

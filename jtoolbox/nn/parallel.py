@@ -31,6 +31,20 @@ def _split(x: Array, sharding: Any, device: Any) -> Array:
     return jax.lax.with_sharding_constraint(x, sharding)
 
 
+def _chosen(device_ids: Sequence[Any] | None) -> list[jax.Device]:
+    """Local devices by number, among those of the default kind, or by name; all if left out."""
+    there = jax.local_devices()
+    found = []
+    for d in range(len(there)) if device_ids is None else device_ids:
+        if isinstance(d, int) and not 0 <= d < len(there):
+            raise RuntimeError(
+                f"device_ids has {d}, but JAX has {len(there)} {there[0].platform} devices here: "
+                f"choose from 0 to {len(there) - 1}"
+            )
+        found.append(there[d] if isinstance(d, int) else devices.find(d))
+    return found
+
+
 class DataParallel(Module):
     """Splits each batch over local devices: `model = nn.DataParallel(model)`.
 
@@ -49,7 +63,7 @@ class DataParallel(Module):
         dim: int = 0,
     ):
         super().__init__()
-        found = jax.local_devices() if device_ids is None else [devices.find(d) for d in device_ids]
+        found = _chosen(device_ids)
         self.module = module
         self.dim = dim
         self.device_ids = list(range(len(found)))

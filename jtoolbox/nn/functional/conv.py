@@ -175,7 +175,7 @@ def _conv(
     return _finished(convolve(x, weight, strides, pads, dilations, groups), bias, n, batched)
 
 
-@op
+@op(tags=("convolution",))
 def conv1d(
     input: Array,
     weight: Array,
@@ -198,7 +198,7 @@ def conv1d(
     return _conv(1, input, weight, bias, stride, padding, dilation, groups)
 
 
-@op
+@op(tags=("convolution",))
 def conv2d(
     input: Array,
     weight: Array,
@@ -220,7 +220,7 @@ def conv2d(
     return _conv(2, input, weight, bias, stride, padding, dilation, groups)
 
 
-@op
+@op(tags=("convolution",))
 def conv3d(
     input: Array,
     weight: Array,
@@ -285,7 +285,7 @@ def _conv_transpose(
     return _finished(y, bias, n, batched)
 
 
-@op
+@op(tags=("convolution",))
 def conv_transpose1d(
     input: Array,
     weight: Array,
@@ -307,7 +307,7 @@ def conv_transpose1d(
     )
 
 
-@op
+@op(tags=("convolution",))
 def conv_transpose2d(
     input: Array,
     weight: Array,
@@ -331,7 +331,7 @@ def conv_transpose2d(
     )
 
 
-@op
+@op(tags=("convolution",))
 def conv_transpose3d(
     input: Array,
     weight: Array,

@@ -45,6 +45,11 @@ def _check_probability(p: Any) -> None:
         raise ValueError(_PROBABILITY.format(p=p))
 
 
+def _is_zero(p: Any) -> bool:
+    """Whether nothing is dropped; a probability that is itself an array or traced may change."""
+    return isinstance(p, (int, float)) and p == 0
+
+
 def _require_float(x: Array) -> None:
     if not is_float(x):
         raise RuntimeError(
@@ -98,7 +103,7 @@ def dropout(input: Array, p: float = 0.5, training: bool = True, inplace: bool =
     (https://arxiv.org/abs/1207.0580).
     """
     _check_probability(p)
-    if not training or p == 0:
+    if not training or _is_zero(p):
         return input
     y = _dropout(input, p)
     return _rebind(input, y) if inplace else y
@@ -106,7 +111,7 @@ def dropout(input: Array, p: float = 0.5, training: bool = True, inplace: bool =
 
 def _channel_dropout(x: Any, p: float, training: bool, inplace: bool, batched: bool = True) -> Any:
     """Drops whole channels; an input without batch dimension has its channels first."""
-    if not training or p == 0:
+    if not training or _is_zero(p):
         return x
     y = _dropout(x, p, True) if batched else _unbatched_dropout(x, p)
     return _rebind(x, y) if inplace else y

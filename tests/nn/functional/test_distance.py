@@ -7,6 +7,7 @@ import pytest
 import torch.nn.functional as TF
 
 import jtoolbox.nn.functional as F
+from jtoolbox.nn.functional.distance import pdist
 from tests.reference import compare, same_error
 
 RNG = np.random.default_rng(0)
@@ -67,14 +68,14 @@ def test_pairwise_distance_refuses_other_features():
 
 @pytest.mark.parametrize("p", [0, 1, 2, 3.0, float("inf")])
 def test_pdist_of_all_pairs_of_rows(p):
-    compare(F.pdist, TF.pdist, normal(5, 3), p=p, rtol=1e-4, atol=1e-5)
-    compare(F.pdist, TF.pdist, normal(1, 3), p=p)
+    compare(pdist, TF.pdist, normal(5, 3), p=p, rtol=1e-4, atol=1e-5)
+    compare(pdist, TF.pdist, normal(1, 3), p=p)
 
 
 def test_pdist_of_equal_rows_has_a_finite_gradient():
-    compare(F.pdist, TF.pdist, np.ones((3, 2), np.float32))
+    compare(pdist, TF.pdist, np.ones((3, 2), np.float32))
 
 
 def test_pdist_refuses_other_shapes_and_norms():
-    same_error(F.pdist, TF.pdist, normal(2, 3, 4), match="only supports 2D tensors")
-    same_error(F.pdist, TF.pdist, normal(2, 3), p=-1.0, match="non-negative p values")
+    same_error(pdist, TF.pdist, normal(2, 3, 4), match="only supports 2D tensors")
+    same_error(pdist, TF.pdist, normal(2, 3), p=-1.0, match="non-negative p values")

@@ -1,0 +1,39 @@
+"""Compiler options, each beside the measurement that justifies it. Off where they do not help."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+# NOTE: convolutions on CPU. XLA of JAX 0.10 sends them into a fusion (YNN) that is up to five times
+# slower than its Eigen path; this turns it off for the programs that hold a convolution. Measure
+# again with `python -m benchmarks.remedies`.
+CONVOLUTION = "convolution"
+CPU_OPTIONS = {CONVOLUTION: {"xla_cpu_experimental_ynn_fusion_type": ""}}
+
+
+@functools.cache
+def _accepted(tag: str) -> bool:
+    """Whether this version of XLA knows the options of a tag."""
+    try:
+        jax.jit(lambda x: x, compiler_options=CPU_OPTIONS[tag])(jnp.zeros(()))
+    except Exception as error:  # XLA raises its own types; only an unknown option is expected
+        if "xla_cpu_experimental_ynn_fusion_type" not in str(error):
+            raise
+        return False
+    return True
+
+
+def compiler_options(tags: Iterable[str]) -> dict[str, Any] | None:
+    """The options for a program whose operations have these tags, on the present backend."""
+    if jax.default_backend() != "cpu":
+        return None
+    found: dict[str, Any] = {}
+    for tag in tags:
+        if tag in CPU_OPTIONS and _accepted(tag):
+            found.update(CPU_OPTIONS[tag])
+    return found or None
