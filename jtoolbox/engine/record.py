@@ -202,6 +202,7 @@ class Op:
         self.write = settings.pop("write", None)
         self.check = settings.pop("check", None)
         self.creates: bool = settings.pop("creates", False)
+        self.host = settings.pop("host", None)
         self.saves: str = settings.pop("saves", "inputs")
         self.differentiable: bool = settings.pop("differentiable", True)
         self.tags = frozenset(settings.pop("tags", ()))
@@ -347,6 +348,9 @@ class Op:
                 result = record(call, operands, grad)
             else:
                 result = run_now(call, concrete(operands))
+        elif self.host is not None and mode.functional is None and call.out.device is None:
+            with jax.enable_x64(True):
+                result = Node(call.out, self.host(*args))
         else:
             result = run_now(call, concrete(operands))
         if call.out.__class__ is not Aval:
@@ -433,7 +437,9 @@ def _checkable(value: Any) -> Any:
     if isinstance(value, Node):
         if isinstance(value.value, np.ndarray):
             return value.value
-        if isinstance(value.value, jax.Array) and not value.flags & TRACED:
+        # Weights may still be in the making: only the values of indices are worth waiting for.
+        whole = isinstance(value.value, jax.Array) and not value.flags & TRACED
+        if whole and not value.aval.inexact:
             return _host(value.value)
         return value.aval.struct
     if isinstance(value, Handle):
@@ -545,7 +551,8 @@ def op(function: Any = None, **settings: Any) -> Any:
     `promote_float` (integers among them become floats), `saves` (what PyTorch's backward reads:
     "inputs", "output", "both" or "none"), `differentiable`, `view` (the result is a view of the
     first operand) with `write(base, value, ...)`, `check(...)` for values known on the host,
-    `creates` (returns Tensors though it has no tensor operand), `tags`, `name`.
+    `creates` (returns Tensors though it has no tensor operand) with `host` (the same by NumPy, which
+    needs no program for each shape), `tags`, `name`.
     """
     if function is None:
         return functools.partial(op, **settings)

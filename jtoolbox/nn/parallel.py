@@ -31,7 +31,7 @@ def _split(x: Array, sharding: Any, device: Any) -> Array:
     return jax.lax.with_sharding_constraint(x, sharding)
 
 
-def _chosen(device_ids: Sequence[Any] | None) -> list[jax.Device]:
+def _chosen(device_ids: Sequence[Any] | None) -> list[Any]:
     """Local devices by number, among those of the default kind, or by name; all if left out."""
     there = jax.local_devices()
     found = []

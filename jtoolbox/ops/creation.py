@@ -57,12 +57,20 @@ def default_type(dtype: Any) -> Any:
 # Constants
 
 
-@op(creates=True, saves="none", name="zeros")
+def _host_zeros(size: tuple[int, ...], dtype: Any, device: Any) -> np.ndarray:
+    return np.zeros(size, array_type(dtype))
+
+
+def _host_ones(size: tuple[int, ...], dtype: Any, device: Any) -> np.ndarray:
+    return np.ones(size, array_type(dtype))
+
+
+@op(creates=True, saves="none", name="zeros", host=_host_zeros)
 def _zeros(size: tuple[int, ...], dtype: Any, device: Any) -> Array:
     return jnp.zeros(size, array_type(dtype))
 
 
-@op(creates=True, saves="none", name="ones")
+@op(creates=True, saves="none", name="ones", host=_host_ones)
 def _ones(size: tuple[int, ...], dtype: Any, device: Any) -> Array:
     return jnp.ones(size, array_type(dtype))
 

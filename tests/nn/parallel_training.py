@@ -121,7 +121,7 @@ def main() -> None:
         "devices": jax.local_device_count(),
         "SGD": both("SGD", [16] * 20),
         "Adam": both("Adam", [16] * 20),
-        "uneven": both("SGD", [16, 13, 16, 13, 3, 16]),
+        "uneven": both("SGD", [16, 13, 16, 13, 16]),
         "keys": keys(),
         "some": [some([0, 1, 2, 5]), some(["cpu:0", "cpu:3"])],
         "absent": absent(),
