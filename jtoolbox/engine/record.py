@@ -551,8 +551,8 @@ def op(function: Any = None, **settings: Any) -> Any:
     `promote_float` (integers among them become floats), `saves` (what PyTorch's backward reads:
     "inputs", "output", "both" or "none"), `differentiable`, `view` (the result is a view of the
     first operand) with `write(base, value, ...)`, `check(...)` for values known on the host,
-    `creates` (returns Tensors though it has no tensor operand) with `host` (the same by NumPy, which
-    needs no program for each shape), `tags`, `name`.
+    `creates` (returns Tensors though it has no tensor operand) with `host` (the same by NumPy,
+    which needs no program for each shape), `tags`, `name`.
     """
     if function is None:
         return functools.partial(op, **settings)

@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 
 # NOTE: convolutions on CPU. XLA of JAX 0.10 sends them into a fusion (YNN) that is up to five times
-# slower than its Eigen path; this keeps the fusion for matrix products only in the programs that hold
-# a convolution. Measure again with `python -m benchmarks.remedies`.
+# slower than its Eigen path; this keeps the fusion for matrix products only in the programs that
+# hold a convolution. Measure again with `python -m benchmarks.remedies`.
 FUSION = "xla_cpu_experimental_ynn_fusion_type"
 CPU_OPTIONS = {"convolution": {FUSION: "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}}
 

@@ -56,6 +56,7 @@ from jtoolbox.nn.functional.ctc import (
 from jtoolbox.nn.functional.distance import (
     cosine_similarity,
     pairwise_distance,
+    pdist,
 )
 from jtoolbox.nn.functional.dropout import (
     alpha_dropout,
@@ -218,6 +219,7 @@ __all__ = [
     "one_hot",
     "pad",
     "pairwise_distance",
+    "pdist",
     "pixel_shuffle",
     "pixel_unshuffle",
     "poisson_nll_loss",

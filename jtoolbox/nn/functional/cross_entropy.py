@@ -2,9 +2,7 @@
 
 NOTE: picking one score per sample. Indexing is cheap forwards, but its derivative is a scatter into
 zeros, which is slow on a CPU; comparing all classes with the label is fast backwards, because it
-fuses with the softmax. `_pick` and `_log_sum_exp` therefore index forwards and compare backwards:
-for 1024 samples of 10,000 classes forward and backward took 34 ms, against 46 to 58 ms for either
-way alone, and 50 us against 55 to 130 us for 64 samples of 10 classes (two CPU cores).
+fuses with the softmax. `_pick` and `_log_sum_exp` therefore index forwards and compare backwards.
 """
 
 from __future__ import annotations

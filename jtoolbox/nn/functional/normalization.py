@@ -52,8 +52,7 @@ def standardize(
     """(x - mean) / sqrt(variance + eps) over some axes; the mean; the biased variance.
 
     NOTE: the derivative is written out so that a backward pass keeps the result and the reciprocal
-    deviation alone: forward and backward of a layer norm took 0.8 of the time of JAX's own (CPU,
-    1024 x 128). As a rule for tangents, unlike one for cotangents, it serves forward mode and
+    deviation alone. As a rule for tangents, unlike one for cotangents, it serves forward mode and
     second order too.
     """
     y, mean, variance, _ = _moments(x, axes, eps, centered)
