@@ -94,7 +94,8 @@ def result_type(tensor1: Any, tensor2: Any) -> dtypes.dtype:
 
 def _result_type(values: list[Any]) -> Any:
     structs = [
-        np.empty(np.shape(v), as_node(v).aval.dtype) if isinstance(v, Handle) else v for v in values
+        np.empty(as_node(v).aval.shape, as_node(v).aval.dtype) if isinstance(v, Handle) else v
+        for v in values
     ]
     return dtypes.result_type(*structs)
 

@@ -345,7 +345,7 @@ class Op:
         operands = tuple(inputs)
         if (pending or grad or mode.depth or mode.capture is not None) and mode.functional is None:
             if not any(i.__class__ is Node and i.flags & TRACED for i in operands):
-                result = record(call, operands, grad)
+                result: Any = record(call, operands, grad)
             else:
                 result = run_now(call, concrete(operands))
         elif self.host is not None and mode.functional is None and call.out.device is None:
