@@ -40,8 +40,8 @@ def reuse_memory() -> None:
     """Lets glibc keep freed memory for the next program instead of returning it to the kernel.
 
     XLA's CPU backend allocates its temporary buffers anew at every run, and fresh pages cost more
-    than the arithmetic of many layers: the step of a small convolutional network takes 1.4 times as
-    long without this (`python -m benchmarks.remedies`). The price is a larger resident size.
+    than the arithmetic of many layers (`python -m benchmarks.remedies` measures what this gives).
+    The price is a larger resident size.
     """
     if os.environ.get("JTOOLBOX_MALLOC", "1") == "0" or not sys.platform.startswith("linux"):
         return
