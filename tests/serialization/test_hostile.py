@@ -74,9 +74,11 @@ GLOBALS = {
 
 
 @pytest.mark.parametrize("case", GLOBALS)
-def test_a_name_outside_the_table_is_an_error_that_says_it(case: str, tmp_path: Any) -> None:
+def test_a_name_outside_the_table_is_an_error_that_says_it(
+    case: str, tmp_path: Any, monkeypatch: Any
+) -> None:
     body, message = GLOBALS[case]
-    os.chdir(tmp_path)
+    monkeypatch.chdir(tmp_path)
     for data in (archive(body), legacy(body, b"\x80\x02].", b"")):
         with pytest.raises(pickle.UnpicklingError, match=message):
             load(io.BytesIO(data))

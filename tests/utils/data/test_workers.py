@@ -13,6 +13,7 @@ import textwrap
 import time
 import traceback
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from tests.utils.data import datasets
 from tests.utils.data.datasets import Doing, Odd, Random, Squares, Stream, WhoAmI
 
 KINDS = [None, "thread"]
+ROOT = str(Path(__file__).parents[3])
 
 
 def arrays(batches):
@@ -364,17 +366,18 @@ def run(body, guard="if __name__ == '__main__':", definitions="", code=0, send=N
     body = textwrap.indent(textwrap.dedent(body).strip(), "    ").strip()
     with open(path, "w") as file:
         file.write(SCRIPT.format(body=body, guard=guard, definitions=definitions))
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, path],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": os.getcwd()},
-    )
-    if send is not None:
-        assert process.stdout.readline() == "started\n"
-        process.send_signal(send)
-    out, err = process.communicate(timeout=60)
+        env={**os.environ, "PYTHONPATH": ROOT},
+    ) as process:
+        started = send is None or process.stdout.readline() == "started\n"
+        if send is not None and started:
+            process.send_signal(send)
+        out, err = process.communicate(timeout=60)
+    assert started, err
     assert process.returncode == code, err
     return out, err
 
