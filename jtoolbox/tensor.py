@@ -18,11 +18,12 @@ from jax.core import Tracer
 from jtoolbox import devices, dtypes
 from jtoolbox.engine import views
 from jtoolbox.engine.backward import backward
+from jtoolbox.engine.capture import LOST
 from jtoolbox.engine.graph import LEAF, OWNED, PINNED, RETAIN, TRACED, Handle, Node, intern_aval
 from jtoolbox.engine.handles import RemovableHandle
 from jtoolbox.engine.modes import mode
 from jtoolbox.engine.realize import flush, fresh
-from jtoolbox.engine.record import PICK, Array, Hooks, node_of, op, value_of, wrap
+from jtoolbox.engine.record import PICK, Array, Hooks, after_step, node_of, op, value_of, wrap
 
 if TYPE_CHECKING:
     from jtoolbox.tensor_operators import Operators
@@ -208,7 +209,8 @@ class Tensor(Operators):
         if grad.__class__ is Node:
             grad = self._grad = wrap(grad)
         elif grad is not None and not isinstance(grad, Tensor):
-            grad._node  # noqa: B018  a frozen step kept no gradients: raises, and says so
+            # The step has used it up: it is computed again, or a frozen step says why it cannot.
+            grad = self._grad = wrap(grad._node)
         return grad
 
     @grad.setter
@@ -468,7 +470,7 @@ class Tensor(Operators):
         node = Node(old.aval, fresh(value), flags=OWNED)
         node.requires_grad, node.flags = old.requires_grad, node.flags | (old.flags & LEAF)
         _set_node(twin, node)
-        if isinstance(self._grad, (Node, Handle)):
+        if self._grad is not None and self._grad is not LOST:
             twin._grad = copy.deepcopy(self.grad, memo)
         for name, entry in self.__dict__.items():
             if name not in ("_hooks", "_after_hooks"):
@@ -549,6 +551,8 @@ def _alias(x: Array) -> Array:
 
 def same_value(node: Node) -> Node:
     """Another node of the same value, without history."""
+    if node.value is None and mode.finished is not None:
+        after_step([node])
     if node.value is None or mode.capture is not None:
         return views.apply(_alias.op, "cut", _alias.op.body, [node], [0], True)
     node.flags |= PINNED
@@ -564,6 +568,8 @@ def _detached(tensor: Tensor, kind: str) -> Tensor:
     node = node_of(tensor)
     if node.flags & TRACED:
         return wrap(Node(node.aval, jax.lax.stop_gradient(node.value), flags=TRACED))
+    if node.value is None and mode.finished is not None:
+        after_step([node])
     if node.value is not None:
         result = wrap(Node(node.aval, node.value, flags=node.flags & OWNED | PINNED))
         node.flags |= PINNED

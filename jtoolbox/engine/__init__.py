@@ -14,9 +14,10 @@ from jtoolbox.engine.modes import (
     set_grad_enabled,
     structure_changed,
 )
-from jtoolbox.engine.realize import flush, flush_step, synchronize
+from jtoolbox.engine.realize import flush, synchronize
 from jtoolbox.engine.record import Array, Key, inplace, op
 from jtoolbox.engine.scope import enter_module, leave_module
+from jtoolbox.engine.step import finish_step, gradients_dropped
 
 __all__ = [
     "Array",
@@ -27,9 +28,10 @@ __all__ = [
     "clear_programs",
     "enable_grad",
     "enter_module",
+    "finish_step",
     "flush",
-    "flush_step",
     "gradients",
+    "gradients_dropped",
     "inference_mode",
     "inplace",
     "is_grad_enabled",

@@ -14,10 +14,20 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jtoolbox.engine.graph import FREED, LEAF, OVERWRITTEN, RETAIN, Aval, Call, Node, intern_aval
+from jtoolbox.engine.graph import (
+    FREED,
+    LEAF,
+    OVERWRITTEN,
+    RETAIN,
+    Aval,
+    Call,
+    Handle,
+    Node,
+    intern_aval,
+)
 from jtoolbox.engine.modes import mode
 from jtoolbox.engine.realize import Segment, flush
-from jtoolbox.engine.record import PICK, make_call, record, wrap
+from jtoolbox.engine.record import PICK, Hooks, make_call, record, wrap
 from jtoolbox.engine.replay import Gradient, conjugate
 
 FREED_GRAPH = (
@@ -156,8 +166,11 @@ def gradients(
 ) -> dict[Node, Node]:
     """Records the gradients of the roots by `wrt`, or by all leaves when that is None."""
     state = mode.__dict__
-    if state["backward"] is not None and state["capture"] is None:
-        flush(state["backward"])
+    if state["capture"] is None:
+        if state["finished"] is not None:
+            Hooks.run_finished(state["finished"])
+        if state["backward"] is not None:
+            flush(state["backward"])
     revived: dict[Node, Node] = {}
     if create_graph:
         roots, revived = revive(roots)
@@ -336,7 +349,9 @@ def _store(owner: Any, gradient: Node, graph: bool) -> None:
         held = gradient.owner() if gradient.live else None  # type: ignore[misc]
         owner._grad = wrap(gradient) if held is None else held
         return
-    node = known if known.__class__ is Node else known._node
+    if known.__class__ is not Node and not isinstance(known, Handle):
+        known = known._node  # a gradient that its step has used up: it is computed again
+    node: Any = known if known.__class__ is Node else known._node
     total = add(node, gradient, graph)
     if known.__class__ is Node:
         owner._grad = total

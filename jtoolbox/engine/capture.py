@@ -18,6 +18,7 @@ from jtoolbox.engine.modes import mode
 from jtoolbox.engine.plan import Gathered, gather
 from jtoolbox.engine.realize import flush, fresh, run
 from jtoolbox.engine.record import value_of
+from jtoolbox.engine.step import owners
 
 OLD_GRADIENT = (
     "a step under jtoolbox.jit or scan adds to gradients from before it, which are not kept "
@@ -158,6 +159,7 @@ class LostGradient:
     """Stands in `.grad` after a frozen step, whose gradients are not kept."""
 
     __slots__ = ("__weakref__",)
+    _view = None
 
     @property
     def _node(self) -> Node:
@@ -222,7 +224,8 @@ def capture(
         mode.capture = None
     pending, mode.pending, mode.backward = mode.pending, [], None
     mode.written = False
-    gathered = gather(pending, [])
+    lost: list[Node] = []
+    gathered = gather(pending, [], lost)
     if gathered is None:
         raise RuntimeError("the step computes nothing: it must change parameters or return tensors")
     if any(n.requires_grad and not n.flags & (FREED | LEAF) for n in results):
@@ -235,6 +238,7 @@ def capture(
     if new:
         explain.compiled(gathered)
     frozen = Frozen(gathered, program, arguments, recording)
+    frozen.lost = owners(lost)
     if execute:
         run(gathered)
     frozen.place(gathered, results, known)

@@ -82,7 +82,8 @@ def _layout(gathered: Gathered) -> tuple[Any, dict[int, Any]]:
     shardings = {}
     for slot in gathered.donated:
         leaf = gathered.leaves[slot]
-        new = leaf.owner()._node
+        owner = leaf.owner()  # gone if the model was dropped while its last step waited
+        new = None if owner is None else owner._node
         if new in outputs:
             known = getattr(leaf.value, "sharding", None)
             whole = NamedSharding(mesh, PartitionSpec())

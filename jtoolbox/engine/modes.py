@@ -18,6 +18,7 @@ class Mode(threading.local):
     calls around this line. `functional`: values are JAX's business, nothing is recorded.
     `capture`: the recording of a `jit` step, or None. `pending`: recorded nodes not yet run, in
     order. `backward`: the pending backward pass that the next one must not join, or None.
+    `finished`: a whole training step that waits to be run (see `step.py`), or None.
     `structure` counts changes (train/eval, groups) after which a frozen step is recorded anew.
     """
 
@@ -29,6 +30,7 @@ class Mode(threading.local):
         self.capture: Any = None
         self.pending: list[Any] = []
         self.backward: Any = None
+        self.finished: Any = None
         self.written = False
         self.families: list[Any] = []
         self.calls: dict[int, int] = {}
@@ -44,7 +46,7 @@ def structure_changed() -> None:
 
 
 # Called when gradient recording is switched back on after values were written in place without it.
-# `realize` sets it, since modes know nothing of running.
+# `step` sets it, since modes know nothing of running.
 on_grad_enabled: list[Callable[[], None]] = []
 
 

@@ -51,8 +51,14 @@ class Gathered(NamedTuple):
 _stamp = 0
 
 
-def gather(batch: Sequence[Node], rest: Sequence[Node]) -> Gathered | None:
-    """Finds what of the pending nodes somebody still needs; None when nothing."""
+def gather(
+    batch: Sequence[Node], rest: Sequence[Node], unread: list[Node] | None = None
+) -> Gathered | None:
+    """Finds what of the pending nodes somebody still needs; None when nothing.
+
+    With `unread`, gradients that stand in a `.grad` at which nobody has looked are not outputs:
+    they are put into that list instead.
+    """
     global _stamp
     _stamp += 1
     stamp = _stamp
@@ -63,18 +69,12 @@ def gather(batch: Sequence[Node], rest: Sequence[Node]) -> Gathered | None:
     outputs: list[Node] = []
     for node in reversed(batch):
         if node.outs is not None:
-            if not _mark_outs(node, stamp, outputs):
+            if not _mark_outs(node, stamp, outputs, unread):
                 continue
-        else:
-            owner = node.owner
-            if owner is not None:
-                owner = owner()
-            if node.mark == -stamp or (
-                owner is not None and (owner._node is node or owner._grad is node)
-            ):
-                outputs.append(node)
-            elif node.mark != stamp:
-                continue
+        elif _is_output(node, stamp, unread):
+            outputs.append(node)
+        elif node.mark != stamp:
+            continue
         node.mark = stamp
         for i in node.inputs:
             if i.__class__ is Node and i.value is None and i.mark != -stamp:
@@ -85,16 +85,29 @@ def gather(batch: Sequence[Node], rest: Sequence[Node]) -> Gathered | None:
     return _number(batch, stamp, outputs)
 
 
-def _mark_outs(parent: Node, stamp: int, outputs: list[Node]) -> bool:
+def _is_output(node: Node, stamp: int, unread: list[Node] | None) -> bool:
+    """Whether a handle, or a step that is still to be run, needs the value of a node."""
+    if node.mark == -stamp:
+        return True
+    reference = node.owner
+    owner = None if reference is None else reference()
+    if owner is None:
+        return False
+    if owner._node is node:
+        return True
+    if owner._grad is not node:
+        return False
+    if unread is None or node.requires_grad:
+        return True
+    unread.append(node)
+    return False
+
+
+def _mark_outs(parent: Node, stamp: int, outputs: list[Node], unread: list[Node] | None) -> bool:
     """Whether any result of a call with several is needed; collects those that are outputs."""
     needed = False
     for node in reversed(parent.outs or ()):
-        owner = node.owner
-        if owner is not None:
-            owner = owner()
-        if node.mark == -stamp or (
-            owner is not None and (owner._node is node or owner._grad is node)
-        ):
+        if _is_output(node, stamp, unread):
             outputs.append(node)
             node.mark = stamp
             needed = True

@@ -7,6 +7,7 @@ pullback is kept, because a value was demanded before `backward` was called.
 from __future__ import annotations
 
 import weakref
+from collections.abc import Collection
 from typing import Any
 
 import jax
@@ -16,7 +17,7 @@ import numpy as np
 from jtoolbox.engine import explain
 from jtoolbox.engine.compile import Program, program_for
 from jtoolbox.engine.graph import OWNED, PINNED, Node
-from jtoolbox.engine.modes import mode, on_grad_enabled
+from jtoolbox.engine.modes import mode
 from jtoolbox.engine.plan import Gathered, gather
 from jtoolbox.engine.record import DEMANDED, Hooks
 
@@ -70,6 +71,10 @@ def release(steps: list[Node]) -> None:
 
 def flush(upto: Node | None = None) -> None:
     """Runs all live pending tensors of this thread; with `upto`, those recorded up to that node."""
+    if mode.finished is not None and mode.capture is None:
+        Hooks.run_finished(mode.finished)
+        if upto is not None and upto.value is not None:
+            return
     pending = mode.pending
     if not pending:
         return
@@ -86,26 +91,20 @@ def flush(upto: Node | None = None) -> None:
     mode.pending = rest
     mode.calls = {}
     if mode.families:
-        _settle_families()
+        settle_families(mode.__dict__)
     gathered = gather(batch, rest)
     if gathered is not None:
         run(gathered)
 
 
-def flush_step() -> None:
-    """Runs everything pending at the end of a step; while a step is being captured, nothing."""
-    if mode.capture is None:
-        flush()
-
-
-def run(gathered: Gathered) -> None:
-    """Runs a gathered plan and writes the results into its nodes."""
+def run(gathered: Gathered, held: Collection[Node] = ()) -> None:
+    """Runs a gathered plan and writes the results into its nodes; leaves that are `held` stay."""
     program, new = program_for(gathered)
     if new:
         explain.compiled(gathered)
     values = [leaf.value if leaf.__class__ is Node else leaf for leaf in gathered.leaves]
     if gathered.donated:
-        _own(gathered, values)
+        _own(gathered, values, held)
     outputs, pull = program.run(values)
     if program.forwarded is None:
         program.forwarded = _forwarded(values, outputs)
@@ -123,14 +122,13 @@ def run(gathered: Gathered) -> None:
         release(gathered.steps)
 
 
-def _own(gathered: Gathered, values: list[Any]) -> None:
+def _own(gathered: Gathered, values: list[Any], held: Collection[Node]) -> None:
     """Copies the arrays to be donated where somebody else may hold them."""
-    held: set[int] = set()
-    for segment in _segments:
-        held.update(id(leaf) for leaf in segment.leaves if leaf.__class__ is Node)
+    if _segments:
+        held = {*held, *[i for s in _segments for i in s.leaves if i.__class__ is Node]}
     for slot in gathered.donated:
         leaf = gathered.leaves[slot]
-        if not leaf.flags & OWNED or leaf.flags & PINNED or id(leaf) in held:
+        if leaf.flags & (OWNED | PINNED) != OWNED or leaf in held:
             values[slot] = fresh(values[slot])
 
 
@@ -152,9 +150,9 @@ def _forwarded(values: list[Any], outputs: list[Any]) -> tuple[tuple[int, int], 
     return tuple((places[id(o)], k) for k, o in enumerate(outputs) if id(o) in places)
 
 
-def _settle_families() -> None:
+def settle_families(state: dict[str, Any]) -> None:
     """A base that only views hold: one view lives on by itself, several keep the base."""
-    for reference in mode.families:
+    for reference in state["families"]:
         family = reference()
         if family is None or family.base() is not None or family._node.value is not None:
             continue
@@ -163,7 +161,9 @@ def _settle_families() -> None:
             views[0]._view = None
         elif views:
             family._node.owner = reference
-    mode.families = [r for r in mode.families if r() is not None and r().base() is not None]
+    state["families"] = [
+        r for r in state["families"] if (f := r()) is not None and f.base() is not None
+    ]
 
 
 def synchronize() -> None:
@@ -174,4 +174,3 @@ def synchronize() -> None:
 
 
 Hooks.flush = staticmethod(flush)
-on_grad_enabled.append(flush_step)

@@ -60,6 +60,8 @@ class Hooks:
 
     tensor: Any = Handle
     flush: Any
+    run_finished: Any
+    run_waiting: Any
     synced: Any
     viewed: Any
     rebind: Any
@@ -90,6 +92,8 @@ def value_of(node: Node) -> Any:
         raise RuntimeError(DEMANDED)
     if node.value is None:
         Hooks.flush()
+        if node.value is None:
+            Hooks.run_waiting()
         if node.value is None:
             raise RuntimeError(
                 f"the value of this {node.aval} was never computed: an earlier program failed, or "
@@ -363,6 +367,16 @@ class Op:
         return tensor
 
 
+def after_step(inputs: Sequence[Any]) -> bool:
+    """Runs the waiting step, whose results are used without gradients; whether any is pending yet.
+
+    What is computed from the results of a step must not become part of the next step's program.
+    """
+    if not mode.depth and mode.capture is None:
+        Hooks.run_finished(mode.finished)
+    return any(i.__class__ is Node and i.value is None for i in inputs)
+
+
 def concrete(inputs: tuple) -> tuple:
     """The same inputs, with everything pending among them run."""
     for i in inputs:
@@ -530,7 +544,10 @@ def _call_general(o: Op, args: list[Any]) -> Any:
         args[i] = value
     if o.check is not None:
         o.check(*[_checkable(a) for a in args])
-    return o.apply(args, inputs, (statics, *avals), grad and mode.grad, pending)
+    grad = grad and mode.grad
+    if pending and not grad and mode.finished is not None:
+        pending = after_step(inputs)
+    return o.apply(args, inputs, (statics, *avals), grad, pending)
 
 
 def _creates_tensors(inputs: list[Any]) -> bool:
@@ -630,6 +647,8 @@ def op(function: Any = None, **settings: Any) -> Any:
         state = mode.__dict__
         if grad:
             grad = state["grad"]
+        if pending and not grad and state["finished"] is not None:
+            pending = after_step(inputs)
         if known is None or traced or not (grad or pending) or known.out.__class__ is not Aval:
             return o.apply(list(args), inputs, tuple(key), grad, pending)
         if state["functional"] is not None:

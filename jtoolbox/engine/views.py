@@ -18,6 +18,7 @@ from jtoolbox.engine.modes import mode
 from jtoolbox.engine.record import (
     Hooks,
     Op,
+    after_step,
     as_node,
     common_device,
     concrete,
@@ -129,7 +130,10 @@ def apply(
     nodes = [i for i in inputs if i.__class__ is Node]
     grad = mode.grad and not detached and any(n.requires_grad for n in nodes)
     traced = mode.functional is not None or any(n.flags & TRACED for n in nodes)
-    waiting = mode.depth or mode.capture is not None or any(n.value is None for n in nodes)
+    pending = any(n.value is None for n in nodes)
+    if pending and not grad and mode.finished is not None:
+        pending = after_step(nodes)
+    waiting = pending or mode.depth or mode.capture is not None
     if not traced and (grad or waiting):
         return record(call, tuple(inputs), grad)
     return run_now(call, concrete(tuple(inputs)))

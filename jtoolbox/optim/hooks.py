@@ -7,7 +7,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable
 from typing import Any
 
-from jtoolbox.engine import flush_step
+from jtoolbox.engine import finish_step, mode
 from jtoolbox.engine.handles import RemovableHandle
 
 __all__ = ["Hooks", "as_step"]
@@ -78,9 +78,10 @@ class Hooks:
 
 
 def as_step(step: Callable[..., Any]) -> Callable[..., Any]:
-    """A `step` with its hooks, after which everything recorded runs.
+    """A `step` with its hooks, after which everything recorded waits to run as one program.
 
-    A step that calls the one of its base class is one step.
+    A step that calls the one of its base class is one step. Inside, operations are recorded as in a
+    module: a step written with operations on `p.data` is one program, too.
     """
 
     @functools.wraps(step)
@@ -90,11 +91,13 @@ def as_step(step: Callable[..., Any]) -> Callable[..., Any]:
         if self._hooks:
             (_, *args), kwargs = _before(self, (self, *args), kwargs)  # type: ignore[assignment]
         self._stepping = True
+        mode.depth += 1
         try:
             result = step(self, *args, **kwargs)
         finally:
+            mode.depth -= 1
             self._stepping = False
-        flush_step()
+        finish_step(self)
         if self._hooks:
             for hook in list(self._hooks["step_post"].values()):
                 hook(self, (self, *args), kwargs)

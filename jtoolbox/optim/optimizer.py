@@ -17,7 +17,7 @@ from typing import Any, overload
 import jax
 import numpy as np
 
-from jtoolbox.engine import Node, enable_grad, mode
+from jtoolbox.engine import Node, enable_grad, gradients_dropped, mode
 from jtoolbox.engine.graph import intern_aval, leaf_node
 from jtoolbox.engine.record import node_of, wrap
 from jtoolbox.optim.hooks import Hooks, as_step
@@ -179,8 +179,9 @@ class Optimizer(Hooks):
                 if set_to_none:
                     p._grad = None
                 elif p._grad is not None:
-                    zeros = np.zeros(p.grad.shape, p.grad.dtype.dtype)
+                    zeros = np.zeros(p._node.aval.shape, p._node.aval.dtype)
                     p.grad = from_host(zeros, None if p._node.aval.device is None else p.device)
+        gradients_dropped(self)
 
     # --- one step
 

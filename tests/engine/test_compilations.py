@@ -54,8 +54,8 @@ def test_the_first_step_compiles_one_program(compilations):
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
-    assert jt.engine.program_count() - before == 1
     assert np.isfinite(loss.item())
+    assert jt.engine.program_count() - before == 1
 
 
 def test_the_second_step_compiles_nothing(trained, compilations):
@@ -171,6 +171,7 @@ def test_eight_fold_accumulation_compiles_at_most_three_programs():
             (F.cross_entropy(model(x), y) / 8).backward()
             assert len(mode.pending) < 80
         optimizer.step()
+    jt.engine.flush()
     assert jt.engine.program_count() - before <= 3
 
 
@@ -189,6 +190,7 @@ def test_an_episode_compiles_as_many_programs_whatever_its_length():
         loss.backward()
         optimizer.step()
         assert np.isfinite(loss.item())
+        jt.engine.flush()
         return jt.engine.program_count()
 
     short, long = episode(10), episode(200)

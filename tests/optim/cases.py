@@ -86,6 +86,8 @@ class Run:
             self.loss().backward()
             self.optimizer.step()
             self.done += 1
+        if self.library is jt:
+            jt.engine.flush()
         return self
 
     def values(self) -> list[np.ndarray]:

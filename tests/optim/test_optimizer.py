@@ -256,9 +256,12 @@ def test_hooks_run_around_the_step_and_its_closure_in_order(library):
 
 def test_values_are_there_in_a_post_hook():
     run, seen = Run(jt, "SGD", {"lr": 0.1}), []
-    run.optimizer.register_step_post_hook(lambda o, *_: seen.append(run.params[0]._node.value))
+    run.optimizer.register_step_post_hook(lambda o, *_: seen.extend(run.values()))
+    before = run.values()
     run.step()
-    assert seen[0] is not None
+    for seen_value, after, old in zip(seen, run.values(), before, strict=True):
+        np.testing.assert_array_equal(seen_value, after)
+        assert not np.array_equal(after, old)
 
 
 @LIBRARIES
@@ -385,6 +388,7 @@ def test_clipping_stays_in_the_steps_program(clip, compilations):
         limit(run.params, most)
         run.optimizer.step()
         run.done += 1
+        jt.engine.flush()
 
     jt.engine.clear_programs()
     before = jt.engine.program_count()
