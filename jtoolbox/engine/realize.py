@@ -21,6 +21,8 @@ from jtoolbox.engine.modes import mode
 from jtoolbox.engine.plan import Gathered, gather
 from jtoolbox.engine.record import DEMANDED, Hooks
 
+# Finished steps that have not run, of all threads: `step` fills and runs them.
+waiting: dict[int, Any] = {}
 _segments: weakref.WeakSet[Segment] = weakref.WeakSet()
 
 
@@ -71,8 +73,8 @@ def release(steps: list[Node]) -> None:
 
 def flush(upto: Node | None = None) -> None:
     """Runs all live pending tensors of this thread; with `upto`, those recorded up to that node."""
-    if mode.finished is not None and mode.capture is None:
-        Hooks.run_finished(mode.finished)
+    if waiting and mode.capture is None:
+        Hooks.run_waiting()
         if upto is not None and upto.value is not None:
             return
     pending = mode.pending

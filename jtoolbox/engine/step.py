@@ -17,12 +17,11 @@ from typing import Any
 from jtoolbox.engine.graph import Node
 from jtoolbox.engine.modes import mode, on_grad_enabled
 from jtoolbox.engine.plan import Gathered, gather
-from jtoolbox.engine.realize import flush, run, settle_families
+from jtoolbox.engine.realize import flush, run, settle_families, waiting
 from jtoolbox.engine.record import Hooks, wrap
 
 # A step may be needed by another thread than the one that recorded it.
 _lock = threading.RLock()
-_waiting: dict[int, Finished] = {}
 # Keys of the programs whose gradients were looked at after the step.
 _read: set[tuple] = set()
 
@@ -56,12 +55,14 @@ class Finished:
 
     def settle(self) -> Again | None:
         """Decides which gradients the program writes out; what computes the others, if needed."""
+        rest = list(self.state["pending"])
+        used = bool(rest) and not {i for n in rest for i in n.inputs}.isdisjoint(self.unread)
         held = [n for n in self.unread if n.live]
-        if not held:
+        if not used and not held:
             return None
         looked_at = any(n.owner()._grad is not n for n in held)  # type: ignore[misc]
-        if looked_at or self.gathered is None or self.gathered.key in _read:
-            self.gathered = gather(self.batch, self.state["pending"])
+        if looked_at or used or self.gathered is None or self.gathered.key in _read:
+            self.gathered = gather(self.batch, rest)
             return None
         again = Again(self.batch, held, self.gathered.key)
         for k, node in enumerate(held):
@@ -141,7 +142,7 @@ def finish_step(optimizer: Any) -> None:
         if not state["pending"]:
             return
         state["finished"] = finished = Finished(state)
-        _waiting[id(finished)] = finished
+        waiting[id(finished)] = finished
     elif id(optimizer) in finished.optimizers:
         flush()
         return
@@ -161,7 +162,7 @@ def gradients_dropped(optimizer: Any) -> None:
 def run_finished(finished: Finished) -> None:
     """Runs a waiting step."""
     with _lock:
-        if _waiting.pop(id(finished), None) is None:  # another thread was faster
+        if waiting.pop(id(finished), None) is None:  # another thread was faster
             return
         finished.state["finished"] = None
         again = finished.settle()
@@ -171,7 +172,7 @@ def run_finished(finished: Finished) -> None:
 
 def run_waiting() -> None:
     """Runs the waiting steps of all threads."""
-    for finished in list(_waiting.values()):
+    for finished in list(waiting.values()):
         run_finished(finished)
 
 

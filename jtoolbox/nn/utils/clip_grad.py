@@ -11,12 +11,15 @@ from __future__ import annotations
 import math
 import types
 import warnings
+import weakref
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from jtoolbox import dtypes
+from jtoolbox.engine import Node
+from jtoolbox.engine.record import wrap
 from jtoolbox.ops.joining import stack
 from jtoolbox.tensor import Tensor, from_host
 
@@ -42,13 +45,32 @@ def _listed(tensors: Tensors) -> list[Tensor]:
     return [tensors] if isinstance(tensors, Tensor) else list(tensors)
 
 
-def _grads(parameters: Iterable[Tensor]) -> list[Any]:
-    return [p.grad for p in parameters if p.grad is not None]
+def _with_grad(parameters: Tensors) -> list[Any]:
+    return [p for p in _listed(parameters) if p._grad is not None]
+
+
+def _grad(param: Any) -> Any:
+    """The gradient as a Tensor without history; `.grad` stays one that nobody has looked at."""
+    node = param._grad
+    if node.__class__ is not Node:
+        return param.grad.detach()
+    tensor = wrap(node)
+    node.owner = weakref.ref(param)
+    return tensor.detach() if node.requires_grad else tensor
+
+
+def _set(param: Any, result: Any) -> None:
+    """Gives a parameter's gradient a new value, in the handle that the user may hold."""
+    if param._grad.__class__ is Node:
+        param._grad = node = result._node
+        node.owner = weakref.ref(param)
+    else:
+        param.grad._assign(result)
 
 
 def _norm(x: Any, order: float) -> Any:
     """The vector norm of all elements."""
-    x = x.detach().abs()
+    x = (x.detach() if x.requires_grad else x).abs()
     if order == math.inf:
         return x.amax() if math.prod(x.shape) else x.sum()
     if order == -math.inf:
@@ -90,8 +112,9 @@ def clip_grads_with_norm_(
 ) -> None:
     """Multiplies all gradients in place by `min(1, max_norm / (total_norm + 1e-6))`."""
     factor = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)
-    for grad in _grads(_listed(parameters)):
-        grad._assign(grad.detach() * factor.to(grad.device).to(grad.dtype))
+    for p in _with_grad(parameters):
+        grad = _grad(p)
+        _set(p, grad * factor.to(grad.device).to(grad.dtype))
 
 
 def clip_grad_norm_(
@@ -113,7 +136,9 @@ def clip_grad_norm_(
     parameters = _listed(parameters)
     if generator and not parameters:
         warnings.warn(_EMPTY, stacklevel=2)
-    total_norm = get_total_norm(_grads(parameters), norm_type, error_if_nonfinite, foreach)
+    total_norm = get_total_norm(
+        [_grad(p) for p in _with_grad(parameters)], norm_type, error_if_nonfinite, foreach
+    )
     clip_grads_with_norm_(parameters, max_norm, total_norm, foreach)
     return total_norm
 
@@ -132,5 +157,5 @@ def clip_grad_norm(*args: Any, **kwargs: Any) -> Tensor:
 def clip_grad_value_(parameters: Tensors, clip_value: float, foreach: bool | None = None) -> None:
     """Limits every element of all gradients in place to [-clip_value, clip_value]."""
     limit = float(clip_value)
-    for grad in _grads(_listed(parameters)):
-        grad._assign(grad.detach().clamp(min=-limit, max=limit))
+    for p in _with_grad(parameters):
+        _set(p, _grad(p).clamp(min=-limit, max=limit))
