@@ -40,7 +40,7 @@ class Gathered(NamedTuple):
     """The key of a plan, and what stands for it in this run."""
 
     key: tuple
-    steps: list[Node]
+    steps: Sequence[Node]
     leaves: list[Any]
     outputs: list[Node]
     roots: list[Node]
@@ -54,10 +54,11 @@ _stamp = 0
 def gather(
     batch: Sequence[Node], rest: Sequence[Node], unread: list[Node] | None = None
 ) -> Gathered | None:
-    """Finds what of the pending nodes somebody still needs; None when nothing.
+    """Numbers the pending nodes and their leaves, writes the program's key, and finds what of the
+    results somebody still needs; None when nothing.
 
-    With `unread`, gradients that stand in a `.grad` at which nobody has looked are not outputs:
-    they are put into that list instead.
+    Steps that nobody needs stay in the plan: XLA drops them. With `unread`, gradients that stand in
+    a `.grad` at which nobody has looked are no outputs: they are put into that list instead.
     """
     global _stamp
     _stamp += 1
@@ -66,90 +67,46 @@ def gather(
         for i in node.inputs:
             if i.__class__ is Node and i.value is None:
                 i.mark = -stamp
-    outputs: list[Node] = []
-    for node in reversed(batch):
-        if node.outs is not None:
-            if not _mark_outs(node, stamp, outputs, unread):
-                continue
-        elif _is_output(node, stamp, unread):
-            outputs.append(node)
-        elif node.mark != stamp:
-            continue
-        node.mark = stamp
-        for i in node.inputs:
-            if i.__class__ is Node and i.value is None and i.mark != -stamp:
-                i.mark = stamp
-    if not outputs:
-        return None
-    outputs.reverse()
-    return _number(batch, stamp, outputs)
-
-
-def _is_output(node: Node, stamp: int, unread: list[Node] | None) -> bool:
-    """Whether a handle, or a step that is still to be run, needs the value of a node."""
-    if node.mark == -stamp:
-        return True
-    reference = node.owner
-    owner = None if reference is None else reference()
-    if owner is None:
-        return False
-    if owner._node is node:
-        return True
-    if owner._grad is not node:
-        return False
-    if unread is None or node.requires_grad:
-        return True
-    unread.append(node)
-    return False
-
-
-def _mark_outs(parent: Node, stamp: int, outputs: list[Node], unread: list[Node] | None) -> bool:
-    """Whether any result of a call with several is needed; collects those that are outputs."""
-    needed = False
-    for node in reversed(parent.outs or ()):
-        if _is_output(node, stamp, unread):
-            outputs.append(node)
-            node.mark = stamp
-            needed = True
-        elif node.mark == stamp:
-            needed = True
-    return needed
-
-
-def _number(batch: Sequence[Node], stamp: int, outputs: list[Node]) -> Gathered:
-    """Numbers the needed steps and their leaves, and writes the program's key."""
     code: list[Any] = []
-    steps: list[Node] = []
+    write = code.append
     leaves: list[Any] = []
+    outputs: list[Node] = []
     number = 0
     for node in batch:
-        if node.mark != stamp:
-            continue
-        code.append(node.call.id if node.requires_grad else -node.call.id)
+        write(node.call.id if node.requires_grad else -node.call.id)
         for i in node.inputs:
             if i.__class__ is not Node:
                 if i is None:
-                    code.append(None)
+                    write(None)
                     continue
                 leaves.append(i)
-                code.append(-len(leaves))
-            elif i.value is None:
-                code.append(i.index)
+                write(-len(leaves))
             else:
-                if i.mark != stamp:
+                if i.value is not None and i.mark != stamp:
                     i.mark = stamp
                     leaves.append(i)
                     i.index = -len(leaves)
-                code.append(i.index)
+                write(i.index)
         node.index = number
         number += 1
-        if node.outs is not None:
-            for out in node.outs:
-                out.index = number
+        for result in (node,) if node.outs is None else node.outs:
+            if result is not node:
+                result.index = number
                 number += 1
-        steps.append(node)
+            reference = result.owner
+            owner = None if reference is None else reference()
+            if result.mark == -stamp or (owner is not None and owner._node is result):
+                outputs.append(result)
+            elif owner is not None and owner._grad is result:
+                if unread is None or result.requires_grad:
+                    outputs.append(result)
+                else:
+                    unread.append(result)
+            result.mark = stamp
+    if not outputs:
+        return None
     roots = [n for n in outputs if n.requires_grad and not n.flags & (FREED | LEAF)]
-    wrt = _boundary(roots, steps) if roots else []
+    wrt = _boundary(roots, batch) if roots else []
     if roots and not wrt:
         for node in roots:
             node.flags |= FREED
@@ -162,10 +119,10 @@ def _number(batch: Sequence[Node], stamp: int, outputs: list[Node]) -> Gathered:
         tuple([n.index for n in wrt]),
         tuple(donated),
     )
-    return Gathered(key, steps, leaves, outputs, roots, wrt, donated)
+    return Gathered(key, batch, leaves, outputs, roots, wrt, donated)
 
 
-def _boundary(roots: list[Node], steps: list[Node]) -> list[Node]:
+def _boundary(roots: list[Node], steps: Sequence[Node]) -> list[Node]:
     """Where gradients of the roots leave the batch: leaves, and results of earlier programs.
 
     Roots that other steps use come last: their own gradient may be asked for as well.
