@@ -754,6 +754,9 @@ def asarray(
     return result.requires_grad_() if requires_grad else result
 
 
+_BATCHES = frozenset(np.dtype(t) for t in (np.float32, np.int64, np.uint8, np.float64, np.int32))
+
+
 def from_numpy(ndarray: np.ndarray) -> Tensor:
     """A Tensor with a copy of a NumPy array.
 
@@ -761,6 +764,8 @@ def from_numpy(ndarray: np.ndarray) -> Tensor:
     """
     if not isinstance(ndarray, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
+    if ndarray.dtype in _BATCHES:  # the usual ones, without the questions that `tensor` asks
+        return wrap(Node(intern_aval(ndarray.shape, ndarray.dtype), np.array(ndarray)))
     return tensor(ndarray)
 
 

@@ -448,14 +448,15 @@ def freeze(value: Any) -> Any:
 
 def _checkable(value: Any) -> Any:
     """What a check may look at: host values, or shape and dtype."""
-    if isinstance(value, Node):
-        if isinstance(value.value, np.ndarray):
-            return value.value
+    if value is None:
+        return None
+    if value.__class__ is Node:
+        array = value.value
+        if array.__class__ is np.ndarray:
+            return array
         # Weights may still be in the making: only the values of indices are worth waiting for.
-        whole = isinstance(value.value, jax.Array) and not value.flags & TRACED
-        if whole and not value.aval.inexact:
-            return _host(value.value)
-        return value.aval.struct
+        whole = isinstance(array, jax.Array) and not value.flags & TRACED
+        return _host(array) if whole and not value.aval.inexact else value.aval.struct
     if isinstance(value, Handle):
         return _checkable(node_of(value))
     if isinstance(value, jax.Array):

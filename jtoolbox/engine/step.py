@@ -57,7 +57,11 @@ class Finished:
         """Decides which gradients the program writes out; what computes the others, if needed."""
         rest = list(self.state["pending"])
         used = bool(rest) and not {i for n in rest for i in n.inputs}.isdisjoint(self.unread)
-        held = [n for n in self.unread if n.live]
+        held = []
+        for node in self.unread:
+            owner = node.owner()  # type: ignore[misc]
+            if owner is not None and (owner._grad is node or owner._node is node):
+                held.append(node)
         if not used and not held:
             return None
         looked_at = any(n.owner()._grad is not n for n in held)  # type: ignore[misc]

@@ -209,14 +209,36 @@ class Optimizer(Hooks):
 
     def _step_group(self, group: dict[str, Any]) -> None:
         """Records the update of a group: one for the parameters at the same step, of like state."""
+        params = [p for p in group["params"] if p._grad is not None]
+        states = [self.state[p] for p in params]
+        step = self._common_step(states)
+        if step:
+            self._record(group, params, states, step)
+            return
         parts: dict[tuple[Any, ...], list[Any]] = {}
-        for p in group["params"]:
-            if p._grad is not None:
-                state = self.state[p]
-                step = self._advance(p, state, group)
-                parts.setdefault((step, *state), []).append(p)
-        for (step, *names), params in parts.items():
-            self._record(group, params, step, tuple([n for n in names if n != "step"]))
+        for p, state in zip(params, states, strict=True):
+            step = self._advance(p, state, group)
+            parts.setdefault((step, *state), []).append(p)
+        for (step, *_), members in parts.items():
+            self._record(group, members, [self.state[p] for p in members], step)
+
+    def _common_step(self, states: list[State]) -> int:
+        """The number of the update that comes now, if all parameters agree on it, else 0."""
+        if not states or not all(states):
+            return 0
+        names = states[0].keys()
+        for state in states:
+            if state.keys() != names:
+                return 0
+            for value in state.values():
+                if value is None:
+                    return 0
+        if not self.counts_steps:
+            return 2
+        counter = states[0]["step"]._node
+        if counter.value is None or any(state["step"]._node is not counter for state in states):
+            return 0
+        return int(counter.value) + 1
 
     def _advance(self, p: Any, state: State, group: dict[str, Any]) -> int:
         """The number of the update that comes now; makes the state before the first."""
@@ -240,10 +262,10 @@ class Optimizer(Hooks):
             state[name] = wrap(leaf_node(np.asarray(value), aval.device))
 
     def _record(
-        self, group: dict[str, Any], params: list[Any], step: int, names: tuple[str, ...]
+        self, group: dict[str, Any], params: list[Any], states: list[State], step: int
     ) -> None:
         flags, given = self.flags(group), self.numbers(group, step)
-        states = [self.state[p] for p in params]
+        names = tuple([n for n in states[0] if n != "step"])
         entries = [state[name] for name in names for state in states]
         key = (type(self), self.update, len(params), names, tuple(flags.items()), tuple(given))
 

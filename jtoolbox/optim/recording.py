@@ -6,10 +6,10 @@ that a changed `lr` compiles nothing.
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
+from weakref import ref
 
 import jax.numpy as jnp
 
@@ -58,25 +58,21 @@ def record_update(
         call = make_call(name, function, avals, device=device, statics=statics)
         _calls[key, avals] = call
     nodes = record(call, inputs, False)
+    capture = mode.capture
     for handle, node in zip((*params, *state), nodes, strict=True):
-        _replace(handle, node)
+        if handle._view is not None or handle._family is not None:
+            rebind(handle, wrap(node))
+            continue
+        old = handle._node
+        if old.requires_grad:  # a leaf that requires grad stays one
+            node.requires_grad = True
+            node.flags |= LEAF
+        old.flags |= OVERWRITTEN
+        if capture is not None:
+            capture.rebound.append((handle, old))
+        node.owner = ref(handle)
+        handle._node = node
     return nodes[0].inputs[0]
-
-
-def _replace(handle: Any, node: Node) -> None:
-    """Gives a parameter or a state entry its new value; a leaf that requires grad stays one."""
-    if handle._view is not None or handle._family is not None:
-        rebind(handle, wrap(node))
-        return
-    old = handle._node
-    if old.requires_grad:
-        node.requires_grad = True
-        node.flags |= LEAF
-    old.flags |= OVERWRITTEN
-    if mode.capture is not None:
-        mode.capture.rebound.append((handle, old))
-    node.owner = weakref.ref(handle)
-    handle._node = node
 
 
 def lift(

@@ -116,8 +116,11 @@ def _check_labels(x: Any, t: Any, ignore_index: int) -> None:
     if not isinstance(t, np.ndarray) or t.dtype.kind not in "iu" or not t.size or not x.ndim:
         return
     classes = x.shape[1] if x.ndim > 1 else x.shape[0]
+    if t.size == 1:  # NumPy's reductions would cost more than the rest of the call
+        if 0 <= t.item() < classes:
+            return
     # One pass for both ends: as unsigned numbers, negative labels are the largest.
-    if t.dtype == np.int64 and t.view(np.uint64).max() < classes:
+    elif t.dtype == np.int64 and t.view(np.uint64).max() < classes:
         return
     wrong = t[((t < 0) | (t >= classes)) & (t != ignore_index)]
     if wrong.size:
