@@ -1,6 +1,6 @@
 """Optimizers under PyTorch's names."""
 
-#from jtoolbox.optim import lr_scheduler, swa_utils
+from jtoolbox.optim import lr_scheduler
 from jtoolbox.optim.adadelta import Adadelta
 from jtoolbox.optim.adafactor import Adafactor
 from jtoolbox.optim.adagrad import Adagrad
@@ -38,7 +38,7 @@ __all__ = [
     "Rprop",
     "SGD",
     "SparseAdam",
-#    "lr_scheduler",
+    "lr_scheduler",
 #    "plot_schedule",
 #    "swa_utils",
 ]

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -106,17 +107,20 @@ def orthogonalized(
 ) -> Array:
     """A matrix with singular values near 1 and the singular vectors of m (n, k), in bfloat16."""
     a, b, c = coefficients
-    x = m.astype(jnp.bfloat16)
-    wide = x.shape[0] <= x.shape[1]
-    x = x if wide else x.T
-    x = x / jnp.maximum(jnp.linalg.norm(x.astype(jnp.float32)).astype(x.dtype), eps)
+    x = _rounded(m if m.shape[0] <= m.shape[1] else m.T)
+    norm = _rounded(jnp.linalg.norm(x.astype(jnp.float32)))
+    x = _rounded(x.astype(jnp.float32) / jnp.maximum(norm, eps))
     for _ in range(steps):
-        gram = x @ x.T
-        x = _added(a, x, 1.0, _added(b, gram, c, gram, gram), x)
-    return x if wide else x.T
+        gram = _rounded(_product(x, x.T))
+        polynomial = _rounded(b * gram.astype(jnp.float32) + c * _product(gram, gram))
+        x = _rounded(a * x.astype(jnp.float32) + _product(polynomial, x))
+    return x if m.shape[0] <= m.shape[1] else x.T
 
 
-def _added(a: float, x: Array, b: float, y: Array, z: Array) -> Array:
-    """a x + b y z, rounded once, as PyTorch's `addmm` does."""
-    product = jnp.matmul(y, z, preferred_element_type=jnp.float32)
-    return (a * x.astype(jnp.float32) + b * product).astype(x.dtype)
+def _product(x: Array, y: Array) -> Array:
+    return jnp.matmul(x, y, preferred_element_type=jnp.float32)
+
+
+def _rounded(x: Array) -> Array:
+    """x in bfloat16. XLA leaves out a mere conversion where the next step converts back."""
+    return jax.lax.reduce_precision(x.astype(jnp.float32), 8, 7).astype(jnp.bfloat16)
