@@ -1,6 +1,6 @@
 """Optimizers under PyTorch's names."""
 
-from jtoolbox.optim import lr_scheduler
+from jtoolbox.optim import lr_scheduler, swa_utils
 from jtoolbox.optim.adadelta import Adadelta
 from jtoolbox.optim.adafactor import Adafactor
 from jtoolbox.optim.adagrad import Adagrad
@@ -13,7 +13,7 @@ from jtoolbox.optim.muon import Muon
 from jtoolbox.optim.nadam import NAdam
 from jtoolbox.optim.optax import Optax
 from jtoolbox.optim.optimizer import Optimizer
-#from jtoolbox.optim.plotting import plot_schedule
+from jtoolbox.optim.plotting import plot_schedule, trace_schedule
 from jtoolbox.optim.radam import RAdam
 from jtoolbox.optim.rmsprop import RMSprop
 from jtoolbox.optim.rprop import Rprop
@@ -39,6 +39,7 @@ __all__ = [
     "SGD",
     "SparseAdam",
     "lr_scheduler",
-#    "plot_schedule",
-#    "swa_utils",
+    "plot_schedule",
+    "swa_utils",
+    "trace_schedule",
 ]

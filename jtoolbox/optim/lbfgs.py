@@ -161,9 +161,7 @@ def _move(
     return found.t
 
 
-def _finished(
-    group: dict[str, Any], objective: Objective, d: Any, t: float, before: float
-) -> bool:
+def _finished(group: dict[str, Any], objective: Objective, d: Any, t: float, before: float) -> bool:
     change = group["tolerance_change"]
     return (
         objective.evaluations >= group["max_eval"]

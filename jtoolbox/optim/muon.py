@@ -17,8 +17,8 @@ from jtoolbox.tensor import Tensor
 __all__ = ["Muon"]
 
 _SHAPE = (
-    "Muon only supports 2D parameters whereas we found a parameter with size: {shape}. Give biases, "
-    "embeddings and others to a second optimizer, as AdamW"
+    "Muon only supports 2D parameters whereas we found a parameter with size: {shape}. Give "
+    "biases, embeddings and others to a second optimizer, as AdamW"
 )
 _STEPS = "Number of steps must be less than 100 for computational efficiency, got {steps}"
 _COEFFICIENTS = "Coefficients must be a tuple of exactly 3 values, got {values}"
@@ -89,7 +89,13 @@ class Muon(Optimizer):
 
     @staticmethod
     def update(
-        p: Array, g: Array, state: State, h: Any, nesterov: bool, series: Any, like_adamw: bool
+        p: Array,
+        g: Array,
+        state: State,
+        h: Any,
+        nesterov: bool = True,
+        series: Any = ((3.4445, -4.7750, 2.0315), 5, 1e-7),
+        like_adamw: bool = False,
     ) -> tuple[Array, State]:
         p, _ = prepared(p, g, h)
         b = blend(state["momentum_buffer"], g, h.momentum, h.rest)

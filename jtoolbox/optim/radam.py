@@ -65,7 +65,7 @@ class RAdam(Moments):
         p, g = prepared(p, g, h, maximize)
         m = blend(state["exp_avg"], g, h.b1, h.rest1)
         v = blend(state["exp_avg_sq"], g * g, h.b2, h.rest2)
-        # Which of the two it is comes as data: a program for each would be compiled in mid-training.
+        # Which of the two it is comes as data: two programs would compile in mid-training.
         step_size = jnp.where(h.scaled > 0, h.scaled / (jnp.sqrt(v) + h.eps), h.plain)
         return p - step_size * m, {"exp_avg": m, "exp_avg_sq": v}
 

@@ -96,10 +96,11 @@ def lift(
         for p, g, *entries in zip(*columns, strict=True):
             real = jnp.finfo(p.dtype).dtype
             h = SimpleNamespace(**{k: jnp.asarray(v).astype(real) for k, v in given.items()})
-            state = {n: _as_real(s) for n, s in zip(names, entries, strict=True)}
+            given_state = dict(zip(names, entries, strict=True))
+            state = {n: _as_real(s) for n, s in given_state.items()}
             new, new_state = rule(_as_real(p), _as_real(g.astype(p.dtype)), state, h, **flags)
             new_values.append(_as(p.dtype, new))
-            new_states.append([_as(s.dtype, new_state[n]) for n, s in zip(names, entries, strict=True)])
+            new_states.append([_as(s.dtype, new_state[n]) for n, s in given_state.items()])
         return (*new_values, *[s[i] for i in range(len(names)) for s in new_states])
 
     return function

@@ -45,9 +45,7 @@ def _flat(point: Point, start: Point) -> bool:
     return abs(point.slope) <= -CURVATURE * start.slope
 
 
-def _bracket(
-    evaluate: Callable[[float], Point], start: Point, t: float
-) -> tuple[list[Point], int]:
+def _bracket(evaluate: Callable[[float], Point], start: Point, t: float) -> tuple[list[Point], int]:
     """The one point looked for, or two with it between them; the steps taken."""
     before, here = start, evaluate(t)
     for step in range(MOST_STEPS):

@@ -77,15 +77,15 @@ class LRScheduler:
         self._initial_step()
 
     def _attach(self, optimizer: Optimizer) -> None:
-        """Takes the optimizer, whose steps are watched for so long until there was one."""
+        """Takes the optimizer, which is watched until its first step."""
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"{type(optimizer).__name__} is not an Optimizer")
         self.optimizer = optimizer
-        if not hasattr(optimizer, "_opt_called"):
-            optimizer._opt_called = False
-            handle = optimizer.register_step_post_hook(
-                lambda optimizer, *_: (setattr(optimizer, "_opt_called", True), handle.remove())
-            )
+        _watch(optimizer)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        _watch(self.optimizer)
 
     def _initial_step(self) -> None:
         """Sets the first rates."""
@@ -124,7 +124,7 @@ class LRScheduler:
         self._update_lr(epoch)
 
     def _check_order(self) -> None:
-        if self.optimizer.__dict__.get("_opt_called", True):
+        if self.optimizer.__dict__["_opt_called"]:
             return
         replaced = "step" in self.optimizer.__dict__
         warnings.warn(_OVERRIDDEN if replaced else _ORDER, UserWarning, stacklevel=3)
@@ -172,6 +172,19 @@ class LRScheduler:
 
 class _LRScheduler(LRScheduler):
     """The older name of `LRScheduler`, for subclasses."""
+
+
+def _watch(optimizer: Optimizer) -> None:
+    """Notes the optimizer's next step in `_opt_called`, unless there was one already."""
+    seen = optimizer.__dict__
+    if seen.setdefault("_opt_called", False):
+        return
+
+    def note(*_: Any) -> None:
+        seen["_opt_called"] = True
+        handle.remove()
+
+    handle = optimizer.register_step_post_hook(note)
 
 
 @no_grad()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from jtoolbox.optim.lr_scheduler.base import LRScheduler, copied, set_value
 from jtoolbox.optim.lr_scheduler.plateau import ReduceLROnPlateau
@@ -42,14 +42,10 @@ class _Combined(LRScheduler):
                 raise ValueError(_PLATEAU.format(kind=kind, i=i))
             optimizer = scheduler.optimizer if optimizer is None else optimizer
             if scheduler.optimizer is not optimizer:
-                raise ValueError(
-                    _OTHER.format(
-                        kind=kind, name=type(scheduler).__name__, i=i,
-                        theirs=scheduler.optimizer, ours=type(optimizer).__name__,
-                    )  # fmt: skip
-                )
-        assert optimizer is not None
-        return optimizer
+                name, theirs, ours = type(scheduler).__name__, scheduler.optimizer, type(optimizer)
+                words = _OTHER.format(kind=kind, name=name, i=i, theirs=theirs, ours=ours.__name__)
+                raise ValueError(words)
+        return cast(Optimizer, optimizer)
 
     def state_dict(self) -> dict[str, Any]:
         """As of any schedule, with the `state_dict` of each under "_schedulers"."""

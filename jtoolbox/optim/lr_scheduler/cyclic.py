@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -10,7 +11,7 @@ from jtoolbox.optim.lr_scheduler.base import LRScheduler, each_group, set_value
 from jtoolbox.optim.lr_scheduler.functions import restored, saved
 from jtoolbox.optim.optimizer import Optimizer
 
-__all__ = ["CyclicLR", "OneCycleLR", "anneal_function"]
+__all__ = ["CyclicLR", "OneCycleLR", "check_strategy"]
 
 _NO_MOMENTUM = (
     "optimizer must support momentum or beta1 with `cycle_momentum` option enabled; "
@@ -21,13 +22,18 @@ _NO_TOTAL = "You must define either total_steps OR (epochs AND steps_per_epoch)"
 _TOO_FAR = "Tried to step {step} times. The specified number of total steps is {total}"
 
 
-def anneal_function(strategy: str) -> Callable[[Any, Any, float], Any]:
-    """The way from `start` to `end` at a part of it from 0 to 1; ValueError for other names."""
-    if strategy == "cos":
-        return lambda start, end, part: end + (start - end) / 2 * (math.cos(math.pi * part) + 1)
+def check_strategy(name: str) -> Literal["cos", "linear"]:
+    """The name of a way of annealing; ValueError for others."""
+    if name not in ("cos", "linear"):
+        raise ValueError(_STRATEGY.format(name=name))
+    return name  # type: ignore[return-value]
+
+
+def _annealed(strategy: str, start: Any, end: Any, part: float) -> Any:
+    """The value at a part, from 0 to 1, of the way from `start` to `end`."""
     if strategy == "linear":
-        return lambda start, end, part: (end - start) * part + start
-    raise ValueError(_STRATEGY.format(name=strategy))
+        return (end - start) * part + start
+    return end + (start - end) / 2 * (math.cos(math.pi * part) + 1)
 
 
 class _WithMomentum(LRScheduler):
@@ -180,8 +186,7 @@ class OneCycleLR(_WithMomentum):
         if not isinstance(pct_start, float) or not 0 <= pct_start <= 1:
             raise ValueError(f"Expected float between 0 and 1 pct_start, but got {pct_start}")
         self._schedule_phases = _phases(self.total_steps, pct_start, three_phase)
-        anneal_function(anneal_strategy)
-        self._anneal_func_type = anneal_strategy
+        self._anneal_func_type = check_strategy(anneal_strategy)
         max_lrs = each_group("max_lr", optimizer, max_lr)
         if last_epoch == -1:
             for group, high in zip(optimizer.param_groups, max_lrs, strict=True):
@@ -198,7 +203,7 @@ class OneCycleLR(_WithMomentum):
         if self.last_epoch > self.total_steps:
             raise ValueError(_TOO_FAR.format(step=self.last_epoch, total=self.total_steps))
         phase, part = self._phase()
-        anneal = anneal_function(self._anneal_func_type)
+        anneal = functools.partial(_annealed, self._anneal_func_type)
         groups = self.optimizer.param_groups
         if self.cycle_momentum:
             start, end = phase["start_momentum"], phase["end_momentum"]

@@ -72,8 +72,9 @@ class MultiplicativeLR(_ByFunctions):
 
 
 def saved(function: Any) -> dict[str, Any] | None:
-    """The attributes of a callable object; None for a plain function."""
-    return None if isinstance(function, types.FunctionType) else dict(function.__dict__)
+    """The attributes of a callable object; None for a plain function, and one of C."""
+    plain = isinstance(function, types.FunctionType) or not hasattr(function, "__dict__")
+    return None if plain else dict(function.__dict__)
 
 
 def restored(function: Any, attributes: Mapping[str, Any] | None) -> None:

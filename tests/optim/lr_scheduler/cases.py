@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+import jtoolbox as jt
 from tests.optim.cases import assert_same_tree
 
 STEPS = 35
@@ -98,10 +99,7 @@ class Schedule:
 
 def pair(name: str, settings: dict[str, Any], kind: str = "SGD", **others: Any) -> tuple[Any, Any]:
     """The schedule in PyTorch and here."""
-    import jtoolbox
-    import torch
-
-    return tuple(Schedule(lib, name, settings, kind, **others) for lib in (torch, jtoolbox))
+    return tuple(Schedule(library, name, settings, kind, **others) for library in (torch, jt))
 
 
 def assert_same_state(ours: Any, theirs: Any) -> None:
@@ -113,6 +111,3 @@ def assert_same_state(ours: Any, theirs: Any) -> None:
             np.testing.assert_allclose(ours[key], theirs[key], rtol=1e-9, atol=1e-12)
         else:
             assert_same_tree(ours[key], theirs[key])
-
-
-counter = itertools.count()
