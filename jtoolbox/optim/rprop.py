@@ -50,7 +50,7 @@ class Rprop(Optimizer):
         super().check(group)
         low, high = group["etas"]
         if not 0.0 < low < 1.0 < high:
-            raise ValueError(f"Invalid eta values: {low}, {high}. They go around 1, from 0.")
+            raise ValueError(f"Invalid eta values: {low}, {high}. One is from 0 to 1, one above 1.")
         check_switches(group)
 
     def start(self, p: Array, group: Mapping[str, Any]) -> State:

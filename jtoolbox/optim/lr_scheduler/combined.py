@@ -106,9 +106,12 @@ class SequentialLR(_Combined):
 
 
 def _take_back(scheduler: Any) -> None:
-    for inner in getattr(scheduler, "_schedulers", ()):
-        _take_back(inner)
-    scheduler.last_epoch -= 1
+    """Takes the first step of a schedule back; of a combined one, as PyTorch, those inside."""
+    if isinstance(scheduler, _Combined):
+        for inner in scheduler._schedulers:
+            _take_back(inner)
+    else:
+        scheduler.last_epoch -= 1
 
 
 class ChainedScheduler(_Combined):
