@@ -8,13 +8,19 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from jtoolbox.optim.optimizer import Array, Optimizer, State, check_number
-from jtoolbox.optim.sgd import check_differentiable
+from jtoolbox.optim.optimizer import Array, State, number
+from jtoolbox.optim.rules import Moments, blend, prepared
+from jtoolbox.tensor import Tensor
 
 __all__ = ["Adam", "AdamW"]
 
+_TENSOR_LR = (
+    "lr as a Tensor is not supported for capturable=False and foreach=True: give a number, which "
+    "compiles nothing when it changes, or leave foreach away"
+)
 
-class Adam(Optimizer):
+
+class Adam(Moments):
     """Adam: steps along the mean gradient over the root of its mean square.
 
     m = b1 m + (1 - b1) g and v = b2 v + (1 - b2) g^2 give
@@ -25,12 +31,10 @@ class Adam(Optimizer):
     Convergence of Adam and Beyond", https://openreview.net/forum?id=ryQu7f-RZ.
     """
 
-    counts_steps = True
-
     def __init__(
         self,
         params: Iterable[Any],
-        lr: float = 1e-3,
+        lr: float | Tensor = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0,
@@ -53,34 +57,17 @@ class Adam(Optimizer):
 
     def check(self, group: Mapping[str, Any]) -> None:
         super().check(group)
-        check_number("epsilon value", group["eps"])
-        for i, beta in enumerate(group["betas"]):
-            check_number(f"beta parameter at index {i}", beta, high=1.0)
-        check_number("weight_decay value", group["weight_decay"])
-        check_differentiable(group)
+        if isinstance(group["lr"], Tensor) and group["foreach"] and not group["capturable"]:
+            raise ValueError(_TENSOR_LR)
 
     def init(self, p: Array, amsgrad: bool = False, maximize: bool = False) -> State:
         names = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
         return {name: jnp.zeros_like(p) for name in names[: 2 + amsgrad]}
 
     def numbers(self, group: Mapping[str, Any], step: int) -> dict[str, float]:
-        b1, b2 = (float(b) for b in group["betas"])
-        lr = float(group["lr"])
-        found = {
-            "b1": b1,
-            "b2": b2,
-            "rest1": 1.0 - b1,
-            "rest2": 1.0 - b2,
-            "step_size": lr / (1.0 - b1**step),
-            "root": math.sqrt(1.0 - b2**step),
-            "eps": float(group["eps"]),
-        }
-        if group["weight_decay"]:
-            decay = float(group["weight_decay"])
-            if group["decoupled_weight_decay"]:
-                found["shrink"] = 1.0 - lr * decay
-            else:
-                found["weight_decay"] = decay
+        found = self.moments(group)
+        found["step_size"] = number(group["lr"]) / (1.0 - found["b1"] ** step)
+        found["root"] = math.sqrt(1.0 - found["b2"] ** step)
         return found
 
     def flags(self, group: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,13 +77,9 @@ class Adam(Optimizer):
     def update(
         p: Array, g: Array, state: State, h: Any, amsgrad: bool = False, maximize: bool = False
     ) -> tuple[Array, State]:
-        g = -g if maximize else g
-        if hasattr(h, "weight_decay"):
-            g = g + h.weight_decay * p
-        if hasattr(h, "shrink"):
-            p = p * h.shrink
-        m = h.b1 * state["exp_avg"] + h.rest1 * g
-        v = h.b2 * state["exp_avg_sq"] + h.rest2 * g * jnp.conj(g)
+        p, g = prepared(p, g, h, maximize)
+        m = blend(state["exp_avg"], g, h.b1, h.rest1)
+        v = blend(state["exp_avg_sq"], g * g, h.b2, h.rest2)
         new = {"exp_avg": m, "exp_avg_sq": v}
         if amsgrad:
             v = new["max_exp_avg_sq"] = jnp.maximum(state["max_exp_avg_sq"], v)
@@ -112,7 +95,7 @@ class AdamW(Adam):
     def __init__(
         self,
         params: Iterable[Any],
-        lr: float = 1e-3,
+        lr: float | Tensor = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 1e-2,

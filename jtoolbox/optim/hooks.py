@@ -10,11 +10,39 @@ from typing import Any
 from jtoolbox.engine import finish_step, mode
 from jtoolbox.engine.handles import RemovableHandle
 
-__all__ = ["Hooks", "as_step"]
+__all__ = [
+    "Hooks",
+    "as_step",
+    "register_optimizer_step_post_hook",
+    "register_optimizer_step_pre_hook",
+]
 
 _PRE_HOOK_RESULT = (
     "step pre-hook must return None or a tuple of (new_args, new_kwargs), but got {result}."
 )
+
+
+# Hooks of all optimizers, under the names of an optimizer's own.
+_global: defaultdict[str, OrderedDict[int, Callable[..., Any]]] = defaultdict(OrderedDict)
+
+
+def register_optimizer_step_pre_hook(hook: Callable[..., Any]) -> RemovableHandle:
+    """Calls `hook(optimizer, args, kwargs)` before each step of every optimizer, first of all.
+
+    As an optimizer's own, it may return new (args, kwargs).
+    """
+    return _add(_global["step_pre"], hook)
+
+
+def register_optimizer_step_post_hook(hook: Callable[..., None]) -> RemovableHandle:
+    """Calls `hook(optimizer, args, kwargs)` after each step of every optimizer, last of all."""
+    return _add(_global["step_post"], hook)
+
+
+def _add(hooks: OrderedDict[int, Callable[..., Any]], hook: Callable[..., Any]) -> RemovableHandle:
+    handle = RemovableHandle(hooks)
+    hooks[handle.id] = hook
+    return handle
 
 
 class Hooks:
@@ -62,8 +90,7 @@ class Hooks:
         self, kind: str, hook: Callable[..., Any], prepend: bool = False
     ) -> RemovableHandle:
         hooks = self._hooks[kind]
-        handle = RemovableHandle(hooks)
-        hooks[handle.id] = hook
+        handle = _add(hooks, hook)
         if prepend:
             hooks.move_to_end(handle.id, last=False)
         return handle
@@ -88,7 +115,7 @@ def as_step(step: Callable[..., Any]) -> Callable[..., Any]:
     def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
         if self._stepping:
             return step(self, *args, **kwargs)
-        if self._hooks:
+        if self._hooks or _global:
             (_, *args), kwargs = _before(self, (self, *args), kwargs)  # type: ignore[assignment]
         self._stepping = True
         mode.depth += 1
@@ -98,8 +125,8 @@ def as_step(step: Callable[..., Any]) -> Callable[..., Any]:
             mode.depth -= 1
             self._stepping = False
         finish_step(self)
-        if self._hooks:
-            for hook in list(self._hooks["step_post"].values()):
+        if self._hooks or _global:
+            for hook in [*self._hooks["step_post"].values(), *_global["step_post"].values()]:
                 hook(self, (self, *args), kwargs)
         return result
 
@@ -107,7 +134,7 @@ def as_step(step: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _before(optimizer: Hooks, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    for hook in list(optimizer._hooks["step_pre"].values()):
+    for hook in [*_global["step_pre"].values(), *optimizer._hooks["step_pre"].values()]:
         result = hook(optimizer, args, kwargs)
         if result is None:
             continue

@@ -20,12 +20,22 @@ import numpy as np
 from jtoolbox.engine import Node, enable_grad, gradients_dropped, mode
 from jtoolbox.engine.graph import intern_aval, leaf_node
 from jtoolbox.engine.record import node_of, wrap
-from jtoolbox.optim.hooks import Hooks, as_step
+from jtoolbox.optim.hooks import (
+    Hooks,
+    as_step,
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
 from jtoolbox.optim.recording import freeze_numbers, lift, record_update
 from jtoolbox.optim.state_dict import pack, unpack
 from jtoolbox.tensor import Tensor, from_host
 
-__all__ = ["Optimizer", "required"]
+__all__ = [
+    "Optimizer",
+    "register_optimizer_step_post_hook",
+    "register_optimizer_step_pre_hook",
+    "required",
+]
 
 Array = Any
 State = dict[str, Any]
@@ -57,6 +67,7 @@ _NAMED = (
     "all optimizer param groups should be with/without names. cannot add param group {kind} names "
     "to the optimizer"
 )
+_ONE_NUMBER = "Tensor lr must be 1-element, and so any other setting; one of shape {shape} came"
 _NO_RULE = "an optimizer defines update(p, g, state, h), or overrides step()"
 _STEP = intern_aval((), np.dtype(np.float32))
 
@@ -114,6 +125,10 @@ class Optimizer(Hooks):
         Like `update`, it is also given the `flags` as keywords.
         """
         return {}
+
+    def start(self, p: Array, group: Mapping[str, Any]) -> State:
+        """`init` for a rule whose state starts from a setting: that of Rprop starts at `lr`."""
+        return self.init(p, **self.flags(group))
 
     @staticmethod
     def update(p: Array, g: Array, state: State, h: Any) -> tuple[Array, State]:
@@ -255,7 +270,7 @@ class Optimizer(Hooks):
             return
         aval = node_of(p).aval
         with jax.enable_x64(True):
-            found = self.init(np.zeros(aval.shape, aval.dtype), **self.flags(group))
+            found = self.start(np.zeros(aval.shape, aval.dtype), group)
         if self.counts_steps:
             state["step"] = from_host(np.zeros((), np.float32))
         for name, value in found.items():
@@ -334,7 +349,20 @@ def _listed(params: Any) -> dict[str, list[Any]]:
 
 def check_number(what: str, value: Any, low: float = 0.0, high: float = math.inf) -> None:
     """Raises PyTorch's ValueError unless `value` is a finite number with low <= value < high."""
-    number = float(value)
-    if not (math.isfinite(number) and low <= number and number < high):
+    found = number(value)
+    if not (math.isfinite(found) and low <= found and found < high):
         limits = f"at least {low:g}" + ("" if high == math.inf else f" and below {high:g}")
         raise ValueError(f"Invalid {what}: {value}. It must be a finite number, {limits}.")
+
+
+def number(value: Any) -> float:
+    """A setting as a float; of a Tensor also while a step is recorded, whose values none may ask.
+
+    A frozen step reads it again before each call. ValueError for more elements than one.
+    """
+    if isinstance(value, Tensor):
+        if math.prod(value.shape) != 1:
+            raise ValueError(_ONE_NUMBER.format(shape=tuple(value.shape)))
+        known = node_of(value).value
+        return float(value) if known is None else float(np.asarray(known).reshape(()))
+    return float(value)

@@ -92,13 +92,26 @@ def lift(
         for p, g, *entries in zip(*columns, strict=True):
             real = jnp.finfo(p.dtype).dtype
             h = SimpleNamespace(**{k: jnp.asarray(v).astype(real) for k, v in given.items()})
-            state = dict(zip(names, entries, strict=True))
-            new, new_state = rule(p, g.astype(p.dtype), state, h, **flags)
-            new_values.append(new.astype(p.dtype))
-            new_states.append([new_state[n].astype(s.dtype) for n, s in state.items()])
+            given_state = dict(zip(names, entries, strict=True))
+            state = {n: _as_real(s) for n, s in given_state.items()}
+            new, new_state = rule(_as_real(p), _as_real(g.astype(p.dtype)), state, h, **flags)
+            new_values.append(_as(p.dtype, new))
+            new_states.append([_as(s.dtype, new_state[n]) for n, s in given_state.items()])
         return (*new_values, *[s[i] for i in range(len(names)) for s in new_states])
 
     return function
+
+
+def _as_real(x: Array) -> Array:
+    """A complex array as pairs of real ones: a rule treats its parts apart, as in PyTorch."""
+    return jnp.stack([x.real, x.imag], -1) if jnp.iscomplexobj(x) else x
+
+
+def _as(dtype: Any, x: Array) -> Array:
+    """The result of a rule in the type of what it replaces."""
+    if jnp.issubdtype(dtype, jnp.complexfloating) and not jnp.iscomplexobj(x):
+        x = x[..., 0] + 1j * x[..., 1]
+    return x.astype(dtype)
 
 
 class FrozenNumbers:

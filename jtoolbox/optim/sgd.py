@@ -7,7 +7,9 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from jtoolbox.optim.optimizer import Array, Optimizer, State, check_number
+from jtoolbox.optim.optimizer import Array, Optimizer, State, check_number, number
+from jtoolbox.optim.rules import check_switches, decay_numbers, prepared
+from jtoolbox.tensor import Tensor
 
 __all__ = ["SGD"]
 
@@ -24,7 +26,7 @@ class SGD(Optimizer):
     def __init__(
         self,
         params: Iterable[Any],
-        lr: float = 1e-3,
+        lr: float | Tensor = 1e-3,
         momentum: float = 0,
         dampening: float = 0,
         weight_decay: float = 0,
@@ -48,7 +50,7 @@ class SGD(Optimizer):
         check_number("weight_decay value", group["weight_decay"])
         if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
-        check_differentiable(group)
+        check_switches(group)
 
     def _advance(self, p: Any, state: State, group: dict[str, Any]) -> int:
         if state and state["momentum_buffer"] is None:  # as older PyTorch saved it
@@ -59,12 +61,10 @@ class SGD(Optimizer):
         return {"momentum_buffer": jnp.zeros_like(p)}
 
     def numbers(self, group: Mapping[str, Any], step: int) -> dict[str, float]:
-        found = {"lr": float(group["lr"])}
+        found = {"lr": number(group["lr"]), **decay_numbers(group)}
         if group["momentum"]:
             found["momentum"] = float(group["momentum"])
             found["weight"] = 1.0 if step == 1 else 1.0 - group["dampening"]
-        if group["weight_decay"]:
-            found["weight_decay"] = float(group["weight_decay"])
         return found
 
     def flags(self, group: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,19 +74,8 @@ class SGD(Optimizer):
     def update(
         p: Array, g: Array, state: State, h: Any, nesterov: bool = False, maximize: bool = False
     ) -> tuple[Array, State]:
-        g = -g if maximize else g
-        if hasattr(h, "weight_decay"):
-            g = g + h.weight_decay * p
+        p, g = prepared(p, g, h, maximize)
         if not hasattr(h, "momentum"):
             return p - h.lr * g, state
         b = h.momentum * state["momentum_buffer"] + h.weight * g
         return p - h.lr * (g + h.momentum * b if nesterov else b), {"momentum_buffer": b}
-
-
-def check_differentiable(group: Mapping[str, Any]) -> None:
-    """Raises for `differentiable=True`, which needs an update that is itself recorded."""
-    if group.get("differentiable"):
-        raise NotImplementedError(
-            "differentiable=True is not supported: write the update with "
-            "jtoolbox.func.functional_call and jax.grad to differentiate through it"
-        )

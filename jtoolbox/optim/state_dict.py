@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from jtoolbox.engine import Handle
@@ -92,7 +93,7 @@ def _loaded(p: Any, value: Any, name: str = "") -> Any:
     if not hasattr(value, "detach") and not hasattr(value, "__array__"):
         return copy.deepcopy(value)
     array, aval = _host(value), p._node.aval
-    if np.issubdtype(array.dtype, np.floating) or array.dtype.name == "bfloat16":
+    if jnp.issubdtype(array.dtype, jnp.floating) and jnp.issubdtype(aval.dtype, jnp.floating):
         array = array.astype(aval.dtype)
     return wrap(leaf_node(array, aval.device))
 

@@ -40,6 +40,35 @@ TABLE: list[tuple[str, dict[str, Any], list[dict[str, Any]]]] = [
     ("AdamW", {"lr": 0.1, "amsgrad": True, "betas": (0.5, 0.9)}, []),
     ("AdamW", {"lr": 0.01, "maximize": True}, []),
     ("AdamW", {"lr": 0.1}, [{"weight_decay": 0.0}, {"lr": 0.01}]),
+    ("Adadelta", {}, []),
+    ("Adadelta", {"lr": 0.5, "rho": 0.8, "eps": 1e-3, "weight_decay": 0.1, "maximize": True}, []),
+    ("Adafactor", {}, []),
+    ("Adafactor", {"lr": 0.1, "beta2_decay": -0.5, "eps": (1e-6, 1e-2), "d": 1.5}, []),
+    ("Adafactor", {"lr": 0.1}, [{"weight_decay": 0.1}, {"maximize": True}]),
+    ("Adagrad", {"lr": 0.1}, []),
+    ("Adagrad", {"lr": 0.1, "lr_decay": 0.1, "initial_accumulator_value": 0.2, "eps": 1e-3}, []),
+    ("Adagrad", {"lr": 0.1}, [{"weight_decay": 0.1}, {"maximize": True}]),
+    ("Adamax", {}, []),
+    ("Adamax", {"lr": 0.1, "betas": (0.8, 0.95), "eps": 1e-2}, []),
+    ("Adamax", {"lr": 0.1}, [{"weight_decay": 0.1}, {"maximize": True}]),
+    ("ASGD", {}, []),
+    ("ASGD", {"lr": 0.1, "lambd": 0.1, "alpha": 0.5, "t0": 3, "weight_decay": 0.1}, []),
+    ("ASGD", {"lr": 0.1}, [{"lambd": 0.3}, {"maximize": True}]),
+    ("Muon", {}, []),
+    ("Muon", {"lr": 0.05, "nesterov": False, "momentum": 0.5, "ns_steps": 3, "eps": 1e-3}, []),
+    ("Muon", {"lr": 0.05}, [{"adjust_lr_fn": "match_rms_adamw"}, {"weight_decay": 0}]),
+    ("NAdam", {}, []),
+    ("NAdam", {"lr": 0.1, "betas": (0.8, 0.9), "momentum_decay": 0.1, "eps": 1e-2}, []),
+    ("NAdam", {"lr": 0.1, "weight_decay": 0.1}, [{"decoupled_weight_decay": True}, {}]),
+    ("RAdam", {}, []),
+    ("RAdam", {"lr": 0.1, "betas": (0.8, 0.9), "eps": 1e-2, "maximize": True}, []),
+    ("RAdam", {"lr": 0.1, "weight_decay": 0.1}, [{"decoupled_weight_decay": True}, {}]),
+    ("RMSprop", {}, []),
+    ("RMSprop", {"lr": 0.1, "alpha": 0.5, "momentum": 0.9, "eps": 1e-2}, []),
+    ("RMSprop", {"lr": 0.01, "centered": True, "weight_decay": 0.1, "maximize": True}, []),
+    ("RMSprop", {"lr": 0.01}, [{"momentum": 0.5, "centered": True}, {"alpha": 0.9}]),
+    ("Rprop", {}, []),
+    ("Rprop", {"lr": 0.1, "etas": (0.3, 1.5), "step_sizes": (1e-3, 0.2), "maximize": True}, []),
 ]
 
 
@@ -48,6 +77,9 @@ def _name(case: tuple[str, dict[str, Any], list[dict[str, Any]]]) -> str:
     return f"{name} {settings} {groups}" if groups else f"{name} {settings}"
 
 
+KINDS = sorted({name for name, _, _ in TABLE})
+
+kinds = pytest.mark.parametrize("name", KINDS)
 table = pytest.mark.parametrize(("name", "settings", "groups"), TABLE, ids=map(_name, TABLE))
 
 
@@ -62,7 +94,8 @@ class Run:
         groups: list[dict[str, Any]] | None = None,
     ):
         self.library = library
-        self.params = [library.nn.Parameter(library.tensor(w)) for w in WEIGHTS]
+        weights = [w.reshape(-1, 3) if name == "Muon" else w for w in WEIGHTS]
+        self.params = [library.nn.Parameter(library.tensor(w)) for w in weights]
         self.done = 0
         self.renew(name, settings or {}, groups or [])
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import jtoolbox as jt
-from tests.optim.cases import Run, assert_same_tree
+from tests.optim.cases import KINDS, Run, assert_same_tree
 
 SETTINGS = [
     ("SGD", {"lr": -0.1}, "Invalid learning rate: -0.1"),
@@ -25,15 +25,94 @@ SETTINGS = [
     ("Adam", {"weight_decay": -0.1}, "Invalid weight_decay value: -0.1"),
     ("AdamW", {"lr": math.nan}, "Invalid learning rate: nan"),
     ("AdamW", {"betas": (0.9, 1.5)}, "Invalid beta parameter at index 1: 1.5"),
+    ("Adam", {"foreach": True, "lr": "tensor"}, "lr as a Tensor is not supported for capturable"),
+    ("Adadelta", {"lr": -1.0}, "Invalid learning rate: -1.0"),
+    ("Adadelta", {"rho": 1.5}, "Invalid rho value: 1.5"),
+    ("Adadelta", {"eps": -1.0}, "Invalid epsilon value: -1.0"),
+    ("Adadelta", {"weight_decay": -1.0}, "Invalid weight_decay value: -1.0"),
+    ("Adafactor", {"lr": -1.0}, "Learning rate should be >= 0 but is: -1.0"),
+    ("Adafactor", {"beta2_decay": 0.1}, "beta2_decay should be <= 0 but is: 0.1"),
+    ("Adafactor", {"eps": (-1.0, 0.1)}, "epsilon1 should be >= 0 but is: -1.0"),
+    ("Adafactor", {"eps": (None, -1.0)}, "epsilon2 should be >= 0 but is: -1.0"),
+    ("Adafactor", {"d": 0.5}, "Clipping threshold d should be >= 1 but is: 0.5"),
+    ("Adafactor", {"weight_decay": -1.0}, "weight_decay should be >= 0 but is: -1.0"),
+    ("Adagrad", {"lr_decay": -1.0}, "Invalid lr_decay value: -1.0"),
+    ("Adagrad", {"initial_accumulator_value": -1.0}, "Invalid initial_accumulator_value value: -"),
+    ("Adagrad", {"weight_decay": -1.0}, "Invalid weight_decay value: -1.0"),
+    ("Adagrad", {"eps": -1.0}, "Invalid epsilon value: -1.0"),
+    ("Adamax", {"betas": (1.0, 0.9)}, "Invalid beta parameter at index 0: 1.0"),
+    ("ASGD", {"lr": -1.0}, "Invalid learning rate: -1.0"),
+    ("ASGD", {"weight_decay": -1.0}, "Invalid weight_decay value: -1.0"),
+    ("Muon", {"lr": -1.0}, "Learning rate should be >= 0 but is: -1.0"),
+    ("Muon", {"momentum": -1.0}, "momentum should be >= 0 but is: -1.0"),
+    ("Muon", {"weight_decay": -1.0}, "weight decay should be >= 0 but is: -1.0"),
+    ("Muon", {"adjust_lr_fn": "x"}, "Adjust learning rate function x is not supported"),
+    ("NAdam", {"momentum_decay": -1.0}, "Invalid momentum_decay value: -1.0"),
+    ("NAdam", {"betas": (0.9, 1.0)}, "Invalid beta parameter at index 1: 1.0"),
+    ("RAdam", {"eps": -1.0}, "Invalid epsilon value: -1.0"),
+    ("RMSprop", {"momentum": -1.0}, "Invalid momentum value: -1.0"),
+    ("RMSprop", {"alpha": -1.0}, "Invalid alpha value: -1.0"),
+    ("RMSprop", {"weight_decay": -1.0}, "Invalid weight_decay value: -1.0"),
+    ("Rprop", {"etas": (1.0, 2.0)}, "Invalid eta values: 1.0, 2.0"),
+    ("Rprop", {"etas": (0.5, 0.9)}, "Invalid eta values: 0.5, 0.9"),
 ]
 
 
 @pytest.mark.parametrize("library", [torch, jt], ids=["torch", "jtoolbox"])
 @pytest.mark.parametrize(("name", "settings", "message"), SETTINGS)
 def test_settings_out_of_range_are_value_errors(name, settings, message, library):
-    params = [library.ones(2, requires_grad=True)]
+    params = [library.ones(2, 2, requires_grad=True)]
+    if settings.get("lr") == "tensor":
+        settings = {**settings, "lr": library.tensor(0.1)}
     with pytest.raises(ValueError, match=message):
         getattr(library.optim, name)(params, **settings)
+
+
+@pytest.mark.parametrize("library", [torch, jt], ids=["torch", "jtoolbox"])
+@pytest.mark.parametrize("name", [*KINDS, "LBFGS"])
+def test_an_lr_of_several_numbers_is_refused(name, library):
+    params = [library.ones(2, 2, requires_grad=True)]
+    with pytest.raises(ValueError, match="Tensor lr must be 1-element"):
+        getattr(library.optim, name)(params, lr=library.tensor([0.1, 0.2]))
+
+
+@pytest.mark.parametrize("library", [torch, jt], ids=["torch", "jtoolbox"])
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "Adagrad"])
+def test_switches_that_exclude_each_other_are_refused(name, library):
+    for other, message in (
+        ("foreach", "cannot be `True` together"),
+        ("differentiable", "does not"),
+    ):
+        with pytest.raises(RuntimeError, match=f"`fused`.*{message}"):
+            getattr(library.optim, name)([leaf(library)], fused=True, **{other: True})
+
+
+@pytest.mark.parametrize("library", [torch, jt], ids=["torch", "jtoolbox"])
+def test_muon_takes_matrices_and_few_steps(library):
+    with pytest.raises(ValueError, match="Muon only supports 2D parameters whereas we found"):
+        library.optim.Muon([leaf(library)])
+    for settings, message in (
+        ({"ns_steps": 100}, "Number of steps must be less than 100"),
+        ({"ns_coefficients": (1.0, 2.0)}, "Coefficients must be a tuple of exactly 3 values"),
+    ):
+        p = library.ones(2, 2, requires_grad=True)
+        optimizer = library.optim.Muon([p], **settings)
+        p.sum().backward()
+        with pytest.raises(ValueError, match=message):
+            optimizer.step()
+
+
+@pytest.mark.parametrize("library", [torch, jt], ids=["torch", "jtoolbox"])
+def test_adafactor_refuses_complex_parameters(library):
+    p = library.tensor([1j, 2.0], requires_grad=True)
+    p.abs().sum().backward()
+    with pytest.raises(RuntimeError, match="Adafactor does not support complex parameters"):
+        library.optim.Adafactor([p]).step()
+
+
+def test_sparse_adam_names_what_to_use():
+    with pytest.raises(NotImplementedError, match=r"Use optim\.Adam"):
+        jt.optim.SparseAdam([leaf(jt)])
 
 
 @pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
@@ -139,7 +218,7 @@ def test_unknown_keys_are_kept_as_pytorch_keeps_them():
     assert states[0]["state"]["note"] == {"value": 3}
 
 
-@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
+@pytest.mark.parametrize("name", [n for n in KINDS if n not in ("Adafactor", "Muon")])
 def test_a_differentiable_update_says_what_to_do_instead(name):
     with pytest.raises(NotImplementedError, match="functional_call"):
         getattr(jt.optim, name)([leaf(jt)], lr=0.1, differentiable=True)

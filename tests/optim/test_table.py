@@ -5,12 +5,22 @@ from __future__ import annotations
 import io
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 import jtoolbox as jt
 from jtoolbox.engine.explain import RecompileWarning
-from tests.optim.cases import Run, assert_same_tree, assert_same_values, table
+from tests.optim.cases import (
+    WEIGHTS,
+    Run,
+    X,
+    Y,
+    assert_same_tree,
+    assert_same_values,
+    kinds,
+    table,
+)
 
 # One line of `cases.py` takes every step of the table.
 pytestmark = pytest.mark.filterwarnings(f"ignore::{RecompileWarning.__module__}.RecompileWarning")
@@ -109,3 +119,91 @@ def test_loading_its_own_state_goes_on_equally_and_compiles_nothing(
     compilations.count()
     assert_same_values(run.step(2), other.step(2))
     assert compilations.count() == 0
+
+
+@table
+def test_a_frozen_step_trains_as_the_plain_loop_does(name, settings, groups, compilations):
+    plain, frozen = (Run(jt, name, settings, groups) for _ in range(2))
+
+    @jt.jit
+    def step(x: Any, y: Any) -> None:
+        frozen.optimizer.zero_grad()
+        weight, bias = frozen.params
+        ((x @ weight + bias).tanh() - y).square().mean().backward()
+        frozen.optimizer.step()
+
+    for i in range(7):
+        if i == 2:
+            compilations.count()
+            for run in (plain, frozen):
+                run.optimizer.param_groups[0]["lr"] = 0.02
+        step(jt.tensor(X[i]), jt.tensor(Y[i]))
+        plain.step()
+        assert_same_values(frozen, plain)
+    assert compilations.count() == 0
+    assert_same_tree(frozen.optimizer.state_dict(), plain.optimizer.state_dict())
+
+
+@kinds
+def test_an_lr_may_be_a_tensor_also_in_a_frozen_step(name):
+    run, theirs = (Run(lib, name, {"lr": lib.tensor(0.1)}) for lib in (jt, torch))
+
+    @jt.jit
+    def step(x: Any, y: Any) -> None:
+        run.optimizer.zero_grad()
+        weight, bias = run.params
+        ((x @ weight + bias).tanh() - y).square().mean().backward()
+        run.optimizer.step()
+
+    for i in range(3):
+        step(jt.tensor(X[i]), jt.tensor(Y[i]))
+        theirs.step()
+        for each in (run, theirs):
+            each.optimizer.param_groups[0]["lr"] *= 0.5
+    assert_same_values(run, theirs)
+    assert_same_tree(run.optimizer.state_dict(), theirs.optimizer.state_dict())
+
+
+# The rules that PyTorch has for complex numbers too.
+COMPLEX = ("ASGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop",
+           "Rprop", "SGD")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", COMPLEX)
+def test_complex_parameters_move_as_pairs_of_real_ones(name):
+    start = (WEIGHTS[1] + 1j * WEIGHTS[1][::-1]).astype(np.complex64)
+    results = []
+    for library in (jt, torch):
+        p = library.tensor(start, requires_grad=True)
+        optimizer = getattr(library.optim, name)([p], lr=0.1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            (p * p.conj() * (1 + 2j)).sum().real.backward()
+            optimizer.step()
+        other = getattr(library.optim, name)([p], lr=0.1)
+        other.load_state_dict(optimizer.state_dict())
+        results.append((p.detach(), other.state_dict()))
+    ours, theirs = results
+    np.testing.assert_allclose(ours[0].numpy(), theirs[0].numpy(), rtol=1e-5, atol=1e-6)
+    assert_same_tree(ours[1], theirs[1])
+
+
+@kinds
+@pytest.mark.parametrize("dtype", ["float64", "bfloat16"])
+def test_other_float_types_give_pytorchs_values_and_types(name, dtype):
+    results = []
+    for library in (jt, torch):
+        kind = getattr(library, dtype)
+        p = library.tensor(WEIGHTS[0], dtype=kind, requires_grad=True)
+        optimizer = getattr(library.optim, name)([p], lr=0.1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            (p * p).sum().backward()
+            optimizer.step()
+        other = getattr(library.optim, name)([p], lr=0.1)
+        other.load_state_dict(optimizer.state_dict())
+        kinds = [str(v.dtype) for v in other.state[p].values()]
+        results.append((p.detach().double().numpy(), kinds))
+    assert results[0][1] == results[1][1]
+    rtol = 1e-6 if dtype == "float64" else 3e-2
+    np.testing.assert_allclose(results[0][0], results[1][0], rtol=rtol, atol=rtol / 10)
