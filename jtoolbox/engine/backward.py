@@ -8,7 +8,7 @@ way down adds a call of its pullback.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -40,6 +40,8 @@ OVERWRITTEN_VALUE = (
     "operation: {name} needs its {what} {aval}, which was changed after it was used. Change a "
     "clone() instead, or change it after backward()."
 )
+# What wants to see the gradients of leaves after each backward pass: called with their nodes.
+after_backward: list[Callable[[list[Node]], None]] = []
 # Pullbacks of more programs than this run one after another instead of in one large program.
 SEGMENTS_AT_ONCE = 2
 
@@ -340,6 +342,12 @@ def backward(
     del holders
     if joins and mode.pending:
         mode.backward = mode.pending[-1]
+    if after_backward:
+        leaves = [n for n in found if n.owner is not None and n.owner() is not None]
+        held = [n.owner()._grad for n in leaves if n.flags & LEAF]  # type: ignore[misc]
+        gradients = [g if g.__class__ is Node else g._node for g in held if g is not None]
+        for callback in list(after_backward):
+            callback(gradients)
 
 
 def _store(owner: Any, gradient: Node, graph: bool) -> None:
