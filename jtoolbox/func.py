@@ -382,7 +382,7 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
 
 
 def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
-    """(value, function from tangents of `primals` to the derivative along them), as `jax.linearize`.
+    """(value, function from tangents to the derivative along them), as `jax.linearize`.
 
     The function is linear and may be called many times; the value is computed once.
     """

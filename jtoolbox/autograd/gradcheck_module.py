@@ -10,7 +10,7 @@ import numpy as np
 
 from jtoolbox import ops
 from jtoolbox.autograd.function import grad
-from jtoolbox.engine.modes import no_grad
+from jtoolbox.engine.modes import enable_grad, no_grad
 from jtoolbox.tensor import Tensor, from_host
 
 __all__ = ["GradcheckError", "gradcheck", "gradgradcheck"]
@@ -21,7 +21,8 @@ NOTHING = (
 )
 SINGLE = (
     "Input #{i} requires gradient and is not a double precision floating point or complex. This "
-    "check will likely fail if all the inputs are not of double precision floating point or complex."
+    "check will likely fail if all the inputs are not of double precision floating point or "
+    "complex."
 )
 MISMATCH = (
     "Jacobian mismatch for output {o} with respect to input {i},\nnumerical:{numerical}\n"
@@ -55,7 +56,8 @@ def _differences(
                 moved[k] += sign * step
                 given[number] = from_host(moved.reshape(x.shape))
                 with no_grad():
-                    ends.append([y.numpy().reshape(-1) for y in _tensors(function(*given))])
+                    values = _tensors(function(*given))
+                ends.append([y.detach().numpy().reshape(-1) for y in values])
             parts.append([(a - b) / (2 * eps) for a, b in zip(*ends, strict=True)])
         # PyTorch's gradient of a complex input: the derivative by the real part plus i times the
         # one by the imaginary part.
@@ -165,13 +167,10 @@ def gradgradcheck(
         for i in places:
             if not xs[i].requires_grad:
                 xs[i] = xs[i].detach().requires_grad_()
-        ys = [y for y in _tensors(func(*xs)) if y.requires_grad]
-        wrt = [xs[i] for i in places]
-        return _with_graph(ys, wrt, vs)
+        with enable_grad():
+            ys = [y for y in _tensors(func(*xs)) if y.requires_grad]
+            wrt = [xs[i] for i in places]
+            return grad(ys, wrt, vs, create_graph=True, allow_unused=True, materialize_grads=True)
 
     return gradcheck(gradient, (*given, *weights), eps=eps, atol=atol, rtol=rtol,
                      raise_exception=raise_exception)  # fmt: skip
-
-
-def _with_graph(ys: Sequence[Tensor], wrt: Sequence[Tensor], vs: Sequence[Tensor]) -> Any:
-    return grad(ys, wrt, vs, create_graph=True, allow_unused=True, materialize_grads=True)

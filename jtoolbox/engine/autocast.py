@@ -4,10 +4,12 @@ The cast happens in one place: `Op.body`, where promotion happens too, so that i
 the recorded call. With autocast off an operation pays one look at the thread's state; with it on,
 the state is part of the key under which the call is remembered.
 
-NOTE: three kinds of operations. Those of `LOWER` cast float operands to the low-precision type,
-those of `FLOAT32` to float32, those of `WIDEST` to the widest type among their operands. float64,
+NOTE: three kinds of operations. Those marked "lower" cast float operands to the low-precision type,
+those marked "float32" to float32, and "widest" to the widest type among their operands. float64,
 integers and numbers are left alone, and an operation that is listed runs its own parts without
-autocast. All others compute in whatever type arrives. The lists are PyTorch's for each device.
+autocast. All others compute in whatever type arrives. The lists are PyTorch's for each device, and
+so are the types of results, with two exceptions: `pinv` stays in float32 where PyTorch's last
+product is in low precision, and recurrent layers give the low-precision type throughout.
 """
 
 from __future__ import annotations
@@ -28,135 +30,41 @@ BANNED = (
     "switch autocast off around the loss and cast its input to float."
 )
 
+
+def _names(text: str) -> list[str]:
+    return text.split()
+
+
 CONVOLUTIONS = [f"conv{kind}{n}d" for kind in ("", "_transpose") for n in (1, 2, 3)]
-PRODUCTS = [
-    "mm",
-    "bmm",
-    "matmul",
-    "addmm",
-    "addbmm",
-    "baddbmm",
-    "linear",
-    "vecdot",
-    "inner",
-    "chain_matmul",
-    "prelu",
-]
-PRODUCTS += ["_einsum", "_tensordot", "_multi_dot", "matrix_power"]
-NETWORKS = ["scaled_dot_product_attention", "lstm", "rnn_tanh", "rnn_relu"]
-LOSSES = [
-    "mse_loss",
-    "l1_loss",
-    "smooth_l1_loss",
-    "huber_loss",
-    "kl_div",
-    "nll_loss",
-    "cross_entropy",
-    "ctc_loss",
-    "cosine_embedding_loss",
-    "hinge_embedding_loss",
-    "poisson_nll_loss",
-    "margin_ranking_loss",
-    "soft_margin_loss",
-    "triplet_margin_loss",
-    "multi_margin_loss",
-    "multilabel_margin_loss",
-    "binary_cross_entropy_with_logits",
-]
-DECOMPOSITIONS = [
-    "cholesky",
-    "cholesky_ex",
-    "cholesky_inverse",
-    "cholesky_solve",
-    "inv",
-    "inv_ex",
-    "pinverse",
-    "cond",
-    "matrix_rank",
-    "solve",
-    "solve_triangular",
-    "lstsq",
-    "qr",
-    "svd",
-    "svdvals",
-    "eig",
-    "eigh",
-    "eigvals",
-    "eigvalsh",
-    "lu",
-    "lu_factor",
-    "lu_solve",
-]
+PRODUCTS = _names("""
+    mm bmm matmul addmm addbmm baddbmm linear vecdot inner chain_matmul prelu matrix_power
+    _einsum _tensordot _multi_dot in_projection out_projection scaled_dot_product_attention
+    recurrent recurrent_cell
+""")
+LOSSES = _names("""
+    mse_loss l1_loss smooth_l1_loss huber_loss kl_div nll_loss cross_entropy ctc_loss
+    cosine_embedding_loss hinge_embedding_loss poisson_nll_loss margin_ranking_loss soft_margin_loss
+    triplet_margin_loss multi_margin_loss multilabel_margin_loss binary_cross_entropy_with_logits
+""")
+CPU_FLOAT32 = _names("""
+    avg_pool3d adaptive_avg_pool3d adaptive_max_pool3d max_pool3d binary_cross_entropy grid_sample
+    grid_sampler polar prod quantile nanquantile cdist trace view_as_complex stft
+    cholesky cholesky_ex cholesky_inverse cholesky_solve inv inv_ex cond matrix_rank
+    solve solve_triangular lstsq qr svd svdvals eig eigh eigvals eigvalsh lu lu_factor lu_solve
+""")
 TRANSFORMS = [
     f"{i}{kind}fft{n}" for i in ("", "i") for kind in ("", "r", "h") for n in ("", 2, "n")
 ]
-TRANSFORMS += [f"fft_{name}" for name in TRANSFORMS] + ["stft"]
-CPU_FLOAT32 = [
-    "avg_pool3d",
-    "adaptive_avg_pool3d",
-    "adaptive_max_pool3d",
-    "max_pool3d",
-    "binary_cross_entropy",
-    "grid_sample",
-    "polar",
-    "prod",
-    "quantile",
-    "nanquantile",
-    "cdist",
-    "trace",
-    "view_as_complex",
-]
-GPU_FLOAT32 = [
-    "acos",
-    "asin",
-    "cosh",
-    "erfinv",
-    "exp",
-    "expm1",
-    "log",
-    "log10",
-    "log2",
-    "log1p",
-    "reciprocal",
-    "rsqrt",
-    "sinh",
-    "tan",
-    "pow",
-    "_pow",
-    "softplus",
-    "layer_norm",
-    "group_norm",
-    "norm",
-    "vector_norm",
-    "matrix_norm",
-    "cosine_similarity",
-    "dist",
-    "pdist",
-    "cdist",
-    "renorm",
-    "logsumexp",
-    "prod",
-    "softmax",
-    "log_softmax",
-    "cumprod",
-    "cumsum",
-    "sum",
-    "gaussian_nll_loss",
-]
-GPU_WIDEST = [
-    "addcdiv",
-    "addcmul",
-    "atan2",
-    "bilinear",
-    "cross",
-    "dot",
-    "vdot",
-    "grid_sample",
-    "index_put",
-    "scatter_add",
-    "cat",
-    "stack",
-]
+TRANSFORMS += [f"fft_{name}" for name in TRANSFORMS]
+GPU_FLOAT32 = _names("""
+    acos asin cosh erfinv exp expm1 log log10 log2 log1p reciprocal rsqrt sinh tan pow _pow
+    softplus layer_norm group_norm norm vector_norm matrix_norm cosine_similarity dist pdist cdist
+    renorm logsumexp prod softmax log_softmax cumprod cumsum sum gaussian_nll_loss
+""")
+GPU_WIDEST = _names("""
+    addcdiv addcmul atan2 bilinear cross dot vdot grid_sample grid_sampler index_put scatter_add cat
+    stack
+""")
 
 
 def _table(lower: Sequence[str], float32: Sequence[str], widest: Sequence[str]) -> dict[str, str]:
@@ -165,12 +73,12 @@ def _table(lower: Sequence[str], float32: Sequence[str], widest: Sequence[str]) 
 
 
 CPU = _table(
-    [*CONVOLUTIONS, *PRODUCTS, *NETWORKS],
-    [*CPU_FLOAT32, *LOSSES, *DECOMPOSITIONS, *TRANSFORMS],
+    [*CONVOLUTIONS, *PRODUCTS],
+    [*CPU_FLOAT32, *LOSSES, *TRANSFORMS],
     ["cat", "stack", "index_copy"],
 )
 GPU = _table(
-    [*CONVOLUTIONS, *PRODUCTS, *NETWORKS, "mv", "addmv", "addr", "gru", "lstm_cell", "gru_cell"],
+    [*CONVOLUTIONS, *PRODUCTS, "mv", "addmv", "addr"],
     [*GPU_FLOAT32, *LOSSES],
     GPU_WIDEST,
 )

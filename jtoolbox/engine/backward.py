@@ -345,9 +345,9 @@ def backward(
     if after_backward:
         leaves = [n for n in found if n.owner is not None and n.owner() is not None]
         held = [n.owner()._grad for n in leaves if n.flags & LEAF]  # type: ignore[misc]
-        gradients = [g if g.__class__ is Node else g._node for g in held if g is not None]
+        arrived = [g if g.__class__ is Node else g._node for g in held if g is not None]
         for callback in list(after_backward):
-            callback(gradients)
+            callback(arrived)
 
 
 def _store(owner: Any, gradient: Node, graph: bool) -> None:

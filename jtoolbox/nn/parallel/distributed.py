@@ -93,7 +93,7 @@ class DistributedDataParallel(Module):
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> Any:
-        """Loads the state, from keys with "module." in front, as PyTorch writes them, or without."""
+        """Loads the state, from keys with "module." in front, as PyTorch's, or without."""
         if not any(k.startswith(PREFIX) for k in state_dict):
             state_dict = {PREFIX + k: v for k, v in state_dict.items()}
         return super().load_state_dict(state_dict, strict=strict, assign=assign)
