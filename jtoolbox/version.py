@@ -12,3 +12,4 @@ cuda: str | None = None
 hip: str | None = None
 xpu: str | None = None
 rocm: str | None = None
+__version__ = torch
