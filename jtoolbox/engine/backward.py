@@ -18,6 +18,7 @@ from jtoolbox.engine.graph import (
     FREED,
     LEAF,
     OVERWRITTEN,
+    REPLACES,
     RETAIN,
     Aval,
     Call,
@@ -94,6 +95,8 @@ def check_overwritten(node: Node) -> None:
         return
     inputs = [i for i in node.inputs if i is not None]
     for k, i in enumerate(inputs):
+        if node.flags & REPLACES and i is node.inputs[0]:
+            continue  # an in-place operation itself: nodes keep the value that handles lose
         if i.__class__ is Node and i.flags & OVERWRITTEN:
             # Of several operands one is needed for the gradients of the others.
             others = [n for n in inputs[:k] + inputs[k + 1 :] if n.__class__ is Node]

@@ -19,8 +19,8 @@ torch.manual_seed(1337)
 
 def get_batch():
     ix = torch.randint(len(data) - block_size, (batch_size,))
-    x = torch.stack([data[i:i + block_size] for i in ix.tolist()])
-    y = torch.stack([data[i + 1:i + block_size + 1] for i in ix.tolist()])
+    x = torch.stack([data[i : i + block_size] for i in ix.tolist()])
+    y = torch.stack([data[i + 1 : i + block_size + 1] for i in ix.tolist()])
     return x, y
 
 
@@ -35,7 +35,7 @@ class Head(nn.Module):
     def forward(self, x):
         B, T, C = x.shape
         k, q, v = self.key(x), self.query(x), self.value(x)
-        wei = q @ k.transpose(-2, -1) * C ** -0.5
+        wei = q @ k.transpose(-2, -1) * C**-0.5
         wei = wei.masked_fill(self.tril[:T, :T] == 0, float("-inf"))
         return F.softmax(wei, dim=-1) @ v
 
@@ -47,7 +47,9 @@ class Model(nn.Module):
         self.position_embedding = nn.Embedding(block_size, n_embd)
         self.heads = nn.ModuleList([Head(n_embd // 2) for _ in range(2)])
         self.ln = nn.LayerNorm(n_embd)
-        self.ffwd = nn.Sequential(nn.Linear(n_embd, 4 * n_embd), nn.GELU(), nn.Linear(4 * n_embd, n_embd))
+        self.ffwd = nn.Sequential(
+            nn.Linear(n_embd, 4 * n_embd), nn.GELU(), nn.Linear(4 * n_embd, n_embd)
+        )
         self.lm_head = nn.Linear(n_embd, len(chars))
         self.apply(self._init_weights)
 

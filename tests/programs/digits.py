@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 class Net(nn.Module):
     def __init__(self):
-        super(Net, self).__init__()
+        super().__init__()
         self.conv1 = nn.Conv2d(1, 8, 3, 1)
         self.bn1 = nn.BatchNorm2d(8)
         self.dropout = nn.Dropout(0.1)
@@ -36,9 +36,9 @@ def train(args, model, device, train_loader, optimizer, epoch):
         loss.backward()
         optimizer.step()
         if batch_idx % args.log_interval == 0:
-            print("Train Epoch: {} [{}/{} ({:.0f}%)]\tLoss: {:.6f}".format(
-                epoch, batch_idx * len(data), len(train_loader.dataset),
-                100. * batch_idx / len(train_loader), loss.item()))
+            print(
+                f"Train Epoch: {epoch} [{batch_idx * len(data)}/{len(train_loader.dataset)} ({100.0 * batch_idx / len(train_loader):.0f}%)]\tLoss: {loss.item():.6f}"
+            )
 
 
 def test(model, device, test_loader):
@@ -53,8 +53,9 @@ def test(model, device, test_loader):
             pred = output.argmax(dim=1, keepdim=True)
             correct += pred.eq(target.view_as(pred)).sum().item()
     test_loss /= len(test_loader.dataset)
-    print("\nTest set: Average loss: {:.4f}, Accuracy: {}/{} ({:.0f}%)\n".format(
-        test_loss, correct, len(test_loader.dataset), 100. * correct / len(test_loader.dataset)))
+    print(
+        f"\nTest set: Average loss: {test_loss:.4f}, Accuracy: {correct}/{len(test_loader.dataset)} ({100.0 * correct / len(test_loader.dataset):.0f}%)\n"
+    )
 
 
 def main():
@@ -75,8 +76,12 @@ def main():
     digits = load_digits()
     images = torch.from_numpy(digits.images / 16).float().unsqueeze(1)
     labels = torch.from_numpy(digits.target).long()
-    train_loader = DataLoader(TensorDataset(images[:1500], labels[:1500]),
-                              batch_size=args.batch_size, shuffle=True, drop_last=True)
+    train_loader = DataLoader(
+        TensorDataset(images[:1500], labels[:1500]),
+        batch_size=args.batch_size,
+        shuffle=True,
+        drop_last=True,
+    )
     test_loader = DataLoader(TensorDataset(images[1500:], labels[1500:]), batch_size=297)
 
     model = Net().to(device)

@@ -33,7 +33,7 @@ class Corridor:
 
 class Policy(nn.Module):
     def __init__(self):
-        super(Policy, self).__init__()
+        super().__init__()
         self.affine1 = nn.Linear(5, 16)
         self.affine2 = nn.Linear(16, 2)
         self.saved_log_probs = []
@@ -85,7 +85,7 @@ def main():
                 break
         running = 0.9 * running + 0.1 * ep_reward if i_episode else ep_reward
         finish_episode()
-    print("Average reward: {:.2f}".format(running))
+    print(f"Average reward: {running:.2f}")
 
 
 if __name__ == "__main__":
