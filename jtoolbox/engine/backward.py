@@ -252,7 +252,8 @@ def _pull_segments(found: dict[Node, Node]) -> list[Segment]:
                 gradient = found[node] = run_hooks(node.hooks, gradient)
             cotangents[node.segment[1]] = gradient
         for node in segment.steps:
-            if node.requires_grad:
+            # Others of the same program, whose backward pass is over, may have new inputs by now.
+            if node.requires_grad and not node.flags & FREED:
                 check_overwritten(node)
         results = _pullback_step(segment, cotangents)
         for node, gradient in zip(segment.wrt, results, strict=True):
