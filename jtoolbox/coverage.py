@@ -38,7 +38,7 @@ REASONS: tuple[tuple[str, str], ...] = (
         r".*|.*\bq(scheme|uint\d|int\d+)",
         "quantisation",
     ),
-    (r"(jit\..*|.*(Script|CompilationUnit|Graph\b|JIT|Jit).*|.*_jit_.*)", "TorchScript"),
+    (r"(jit\..*|.*(Script|CompilationUnit|JIT|Jit).*|.*_jit_.*)", "TorchScript"),
     (
         r".*(mkldnn|cudnn|miopen|mkl|onednn|nnpack|cusparselt|kleidi|xnnpack).*",
         "a library of PyTorch's that XLA does not use",
