@@ -147,8 +147,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found = rows(chosen.namespaces or NAMESPACES)
     except ModuleNotFoundError as error:
         parser.exit(2, f"coverage compares with the installed PyTorch, and {error}\n")
-    table = [(r.namespace, len(r.present), len(r.left_out), len(r.absent)) for r in found]
-    table.append(("all", *(sum(row[i] for row in table) for i in (1, 2, 3))))
+    counts = [(len(r.present), len(r.left_out), len(r.absent)) for r in found]
+    table = [(r.namespace, *c) for r, c in zip(found, counts, strict=True)]
+    table.append(("all", *map(sum, zip(*counts, strict=True))))
     print(f"{'namespace':<28}{'names':>7}{'present':>9}{'left out':>10}{'absent':>8}")
     for name, present, left_out, absent in table:
         print(f"{name:<28}{present + left_out + absent:>7}{present:>9}{left_out:>10}{absent:>8}")

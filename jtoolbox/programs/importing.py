@@ -23,7 +23,7 @@ class Facade(ModuleType):
     def __init__(self, name: str, target: str):
         super().__init__(name)
         self.__dict__["_target"] = target
-        self.__path__: list[str] = []
+        self.__path__ = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(find(self.__dict__["_target"]), name)

@@ -128,11 +128,12 @@ class DistributedDataParallel(Module):
         for p, mean, has in zip(params, means, np.asarray(anywhere), strict=True):
             if has:
                 node = Node(node_of(p).aval, mean, flags=OWNED)
-                if p._grad is None:
+                held: Any = p.grad
+                if held is None:
                     p._grad = wrap(node)
                 else:
-                    p.grad._node = node
-                    node.owner = weakref.ref(p.grad)
+                    held._node = node
+                    node.owner = weakref.ref(held)
 
 
 def _gradient(p: Any) -> Node | None:
