@@ -148,7 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         parser.exit(2, f"coverage compares with the installed PyTorch, and {error}\n")
     counts = [(len(r.present), len(r.left_out), len(r.absent)) for r in found]
-    table = [(r.namespace, *c) for r, c in zip(found, counts, strict=True)]
+    table: list[tuple[Any, ...]] = [(r.namespace, *c) for r, c in zip(found, counts, strict=True)]
     table.append(("all", *map(sum, zip(*counts, strict=True))))
     print(f"{'namespace':<28}{'names':>7}{'present':>9}{'left out':>10}{'absent':>8}")
     for name, present, left_out, absent in table:
