@@ -3,21 +3,50 @@
 # ruff: noqa: F401, F403
 from jtoolbox import (
     accelerator,
+    amp,
     autograd,
     backends,
+    cpu,
     cuda,
+    distributed,
     dtypes,
     func,
+    hub,
     linalg,
     logging,
+    mps,
+    multiprocessing,
     nn,
+    onnx,
     optim,
+    profiler,
     random,
     serialization,
     utils,
+    version,
+    xpu,
 )
 from jtoolbox import assembly as _assembly
+from jtoolbox.amp.autocast_mode import (
+    autocast,
+    autocast_decrement_nesting,
+    autocast_increment_nesting,
+    clear_autocast_cache,
+    get_autocast_cpu_dtype,
+    get_autocast_dtype,
+    get_autocast_gpu_dtype,
+    is_autocast_cache_enabled,
+    is_autocast_cpu_enabled,
+    is_autocast_enabled,
+    set_autocast_cache_enabled,
+    set_autocast_cpu_dtype,
+    set_autocast_cpu_enabled,
+    set_autocast_dtype,
+    set_autocast_enabled,
+    set_autocast_gpu_dtype,
+)
 from jtoolbox.compilation import jit, scan
+from jtoolbox.cuda import Event, OutOfMemoryError, Stream
 from jtoolbox.devices import device, set_default_device
 from jtoolbox.dtypes import (
     bfloat16,
@@ -93,7 +122,15 @@ from jtoolbox.nn.functional import (
 )
 from jtoolbox.ops import *
 from jtoolbox.ops.methods import missing_name as _missing_name
-from jtoolbox.random import Generator, default_generator, initial_seed, manual_seed, seed
+from jtoolbox.random import (
+    Generator,
+    default_generator,
+    get_rng_state,
+    initial_seed,
+    manual_seed,
+    seed,
+    set_rng_state,
+)
 from jtoolbox.serialization import load, save
 from jtoolbox.summary import summary
 from jtoolbox.tensor import (

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from jtoolbox import environment
+from jtoolbox import environment, random
 from jtoolbox.nn.functional import activation
 from jtoolbox.ops import methods
-from jtoolbox.tensor import Tensor
+from jtoolbox.tensor import Tensor, tensor
 
 environment.reuse_memory()
 environment.enable_cache()
@@ -17,3 +17,4 @@ methods.install(
     relu=activation.relu,
     softmax=activation.softmax,
 )
+random.Hooks.tensor = tensor

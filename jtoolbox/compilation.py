@@ -18,6 +18,7 @@ from jtoolbox.engine.graph import OWNED, Handle, Node, Placeholder, intern_aval
 from jtoolbox.engine.modes import mode
 from jtoolbox.engine.record import node_of, value_of, wrap
 from jtoolbox.engine.replay import replay
+from jtoolbox.scripting import NAMES
 
 __all__ = ["jit", "scan"]
 
@@ -61,11 +62,30 @@ def _aval(value: Any) -> Any:
     return (type(value), value)
 
 
+def _modes() -> tuple[bool, Any]:
+    """What is switched on around the step and decides its program."""
+    return mode.grad, mode.autocast
+
+
 def _raw(value: Any) -> Any:
     return value_of(node_of(value)) if isinstance(value, Handle) else value
 
 
-class jit:
+class _TorchNames(type):
+    """PyTorch's `torch.jit.script`, `torch.jit.trace` and so on, beside the class itself."""
+
+    def __getattr__(cls, name: str) -> Any:
+        if name in NAMES:
+            return NAMES[name]
+        raise AttributeError(
+            f"jtoolbox.jit has no '{name}'. Of torch.jit's names it has {', '.join(sorted(NAMES))}."
+        )
+
+    def __dir__(cls) -> list[str]:
+        return [*super().__dir__(), *NAMES]
+
+
+class jit(metaclass=_TorchNames):
     """Freezes a step: `step = jtoolbox.jit(step)`, then `loss = step(image, label)`.
 
     The function is recorded once for each combination of argument shapes; later calls run one
@@ -91,7 +111,7 @@ class jit:
             leaves, treedef = list(args), None
         if mode.capture is not None or any(isinstance(v, Tracer) for v in leaves):
             return self.function(*args, **kwargs)
-        key = (treedef, mode.grad, mode.structure, *[_aval(v) for v in leaves])
+        key = (treedef, _modes(), mode.structure, *[_aval(v) for v in leaves])
         known = self._frozen.get(key)
         if known is None:
             return self._record(key, leaves, treedef)
@@ -160,7 +180,7 @@ def scan(step: Callable[..., Any], batches: Any) -> Any:
         raise ValueError(
             f"scan needs the same leading size everywhere, got {[v.shape for v in values]}"
         )
-    key = (treedef, mode.grad, mode.structure, *[_aval(v) for v in values])
+    key = (treedef, _modes(), mode.structure, *[_aval(v) for v in values])
     table = _scans.setdefault(step, {})
     known = table.get(key)
     if known is None:

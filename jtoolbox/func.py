@@ -21,15 +21,19 @@ from jtoolbox.engine.graph import Handle, is_tracer, leaf_node
 from jtoolbox.engine.modes import mode
 from jtoolbox.engine.record import node_of, value_of, wrap
 from jtoolbox.engine.trace import TensorTrace
+from jtoolbox.nn.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d, SyncBatchNorm
 
 __all__ = [
     "functional_call",
+    "functionalize",
     "grad",
     "grad_and_value",
     "hessian",
     "jacfwd",
     "jacrev",
     "jvp",
+    "linearize",
+    "replace_all_batch_norm_modules_",
     "stack_module_state",
     "tree",
     "value_and_grad",
@@ -215,7 +219,7 @@ def stack_module_state(models: Sequence[Any]) -> tuple[dict[str, Any], dict[str,
     )
 
 
-def _on_arrays(function: Callable[..., Any]) -> Callable[..., Any]:
+def on_arrays(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function of Tensors (or arrays) as a function of arrays, for JAX to transform.
 
     `tensors` says whether the function is given Tensors: yes, unless the user called with arrays.
@@ -235,7 +239,7 @@ def _transformed(
     make: Callable[[Callable[..., Any]], Callable[..., Any]], function: Callable[..., Any]
 ) -> Any:
     """`make(function)` as a function of Tensors or of arrays."""
-    pure = _on_arrays(function)
+    pure = on_arrays(function)
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -363,7 +367,7 @@ def jvp(
 def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     """(value, function from a cotangent to the gradients of `primals`), and aux if `has_aux`."""
     tensors = any(_is_handle(v) for v in jax.tree.leaves(primals, is_leaf=_is_handle))
-    pure = functools.partial(_on_arrays(func), tensors)
+    pure = functools.partial(on_arrays(func), tensors)
     with jax.enable_x64(True) if tensors else _nothing():
         value, pull, *aux = jax.vjp(pure, *to_arrays(primals), has_aux=has_aux)
 
@@ -375,3 +379,43 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
 
     parts = to_tensors((value, *aux)) if tensors else (value, *aux)
     return (parts[0], pullback, *parts[1:])
+
+
+def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
+    """(value, function from tangents to the derivative along them), as `jax.linearize`.
+
+    The function is linear and may be called many times; the value is computed once.
+    """
+    tensors = any(_is_handle(v) for v in jax.tree.leaves(primals, is_leaf=_is_handle))
+    pure = functools.partial(on_arrays(func), tensors)
+    with jax.enable_x64(True) if tensors else _nothing():
+        value, push = jax.linearize(pure, *to_arrays(primals))
+
+    def pushforward(*tangents: Any) -> Any:
+        with jax.enable_x64(True) if tensors else _nothing():
+            result = push(*to_arrays(tangents))
+        return to_tensors(result) if tensors else result
+
+    return (to_tensors(value) if tensors else value), pushforward
+
+
+def functionalize(func: Callable[..., Any], *, remove: str = "mutations") -> Callable[..., Any]:
+    """The function as it is: arrays never change here, in-place operations only rebind tensors."""
+    if remove not in ("mutations", "mutations_and_views"):
+        raise RuntimeError(
+            f"functionalize(f, remove='mutations'): received invalid argument for remove={remove}. "
+            "Valid options are 'mutations' and 'mutations_and_views'."
+        )
+    return func
+
+
+def replace_all_batch_norm_modules_(root: Any) -> Any:
+    """Lets every BatchNorm layer in a module work without running statistics, in place.
+
+    They then normalise each batch by itself, and `vmap` and `grad` meet no written buffer.
+    """
+    for module in root.modules():
+        if isinstance(module, (BatchNorm1d, BatchNorm2d, BatchNorm3d, SyncBatchNorm)):
+            module.running_mean = module.running_var = module.num_batches_tracked = None
+            module.track_running_stats = False
+    return root

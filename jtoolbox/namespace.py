@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 import jax.numpy as jnp
 import numpy as np
 
-from jtoolbox import dtypes, random
+from jtoolbox import dtypes
 from jtoolbox.engine.graph import Handle
 from jtoolbox.engine.record import as_node
-from jtoolbox.tensor import Tensor, tensor
+from jtoolbox.tensor import Tensor
 
 __all__ = [
     "can_cast",
@@ -22,7 +22,6 @@ __all__ = [
     "contiguous_format",
     "e",
     "finfo",
-    "get_rng_state",
     "iinfo",
     "inf",
     "is_complex",
@@ -34,7 +33,6 @@ __all__ = [
     "preserve_format",
     "promote_types",
     "result_type",
-    "set_rng_state",
     "strided",
 ]
 
@@ -144,13 +142,3 @@ class iinfo:
 
     def __repr__(self) -> str:
         return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"
-
-
-def get_rng_state() -> Tensor:
-    """The state of the default generator, to be given to `set_rng_state`."""
-    return tensor(random.default_generator.get_state())
-
-
-def set_rng_state(new_state: Any) -> None:
-    """Continues the default generator where `get_rng_state` was called."""
-    random.default_generator.set_state(np.asarray(new_state))

@@ -7,6 +7,8 @@ input of its program, so a new mask needs no new program and `manual_seed` repea
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -121,3 +123,39 @@ def seed() -> int:
 def initial_seed() -> int:
     """The seed of the default generator."""
     return default_generator.initial_seed()
+
+
+class Hooks:
+    """What the layers above plug in, so that nothing below imports them."""
+
+    tensor: Callable[[np.ndarray], Any]
+
+
+def get_rng_state() -> Any:
+    """The state of the default generator, a tensor to be given to `set_rng_state`."""
+    return Hooks.tensor(default_generator.get_state())
+
+
+def set_rng_state(new_state: Any) -> None:
+    """Continues the default generator where `get_rng_state` was called."""
+    default_generator.set_state(np.asarray(new_state))
+
+
+@contextmanager
+def fork_rng(
+    devices: Any = None,
+    enabled: bool = True,
+    _caller: str = "fork_rng",
+    _devices_kw: str = "devices",
+    device_type: str = "cuda",
+) -> Iterator[None]:
+    """Inside, random numbers are drawn as ever; afterwards the generator is where it was before.
+
+    `devices` and `device_type` are accepted: there is one generator for all devices.
+    """
+    state = default_generator.get_state()
+    try:
+        yield
+    finally:
+        if enabled:
+            default_generator.set_state(state)

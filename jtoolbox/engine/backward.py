@@ -8,7 +8,7 @@ way down adds a call of its pullback.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -18,6 +18,7 @@ from jtoolbox.engine.graph import (
     FREED,
     LEAF,
     OVERWRITTEN,
+    REPLACES,
     RETAIN,
     Aval,
     Call,
@@ -40,6 +41,8 @@ OVERWRITTEN_VALUE = (
     "operation: {name} needs its {what} {aval}, which was changed after it was used. Change a "
     "clone() instead, or change it after backward()."
 )
+# What wants to see the gradients of leaves after each backward pass: called with their nodes.
+after_backward: list[Callable[[list[Node]], None]] = []
 # Pullbacks of more programs than this run one after another instead of in one large program.
 SEGMENTS_AT_ONCE = 2
 
@@ -92,6 +95,8 @@ def check_overwritten(node: Node) -> None:
         return
     inputs = [i for i in node.inputs if i is not None]
     for k, i in enumerate(inputs):
+        if node.flags & REPLACES and i is node.inputs[0]:
+            continue  # an in-place operation itself: nodes keep the value that handles lose
         if i.__class__ is Node and i.flags & OVERWRITTEN:
             # Of several operands one is needed for the gradients of the others.
             others = [n for n in inputs[:k] + inputs[k + 1 :] if n.__class__ is Node]
@@ -247,7 +252,8 @@ def _pull_segments(found: dict[Node, Node]) -> list[Segment]:
                 gradient = found[node] = run_hooks(node.hooks, gradient)
             cotangents[node.segment[1]] = gradient
         for node in segment.steps:
-            if node.requires_grad:
+            # Others of the same program, whose backward pass is over, may have new inputs by now.
+            if node.requires_grad and not node.flags & FREED:
                 check_overwritten(node)
         results = _pullback_step(segment, cotangents)
         for node, gradient in zip(segment.wrt, results, strict=True):
@@ -340,6 +346,12 @@ def backward(
     del holders
     if joins and mode.pending:
         mode.backward = mode.pending[-1]
+    if after_backward:
+        leaves = [n for n in found if n.owner is not None and n.owner() is not None]
+        held = [n.owner()._grad for n in leaves if n.flags & LEAF]  # type: ignore[misc]
+        arrived = [g if g.__class__ is Node else g._node for g in held if g is not None]
+        for callback in list(after_backward):
+            callback(arrived)
 
 
 def _store(owner: Any, gradient: Node, graph: bool) -> None:

@@ -93,6 +93,7 @@ PINNED = 16  # somebody else may hold the array: it must not be donated
 TRACED = 32  # the value is a tracer of JAX
 KEY = 64  # a random key drawn from a generator
 RETAIN = 128  # an inner node whose gradient was asked for
+REPLACES = 256  # its handle took it in the place of its own first input
 
 
 class Node:

@@ -20,6 +20,7 @@ class Mode(threading.local):
     order. `backward`: the pending backward pass that the next one must not join, or None.
     `finished`: a whole training step that waits to be run (see `step.py`), or None.
     `structure` counts changes (train/eval, groups) after which a frozen step is recorded anew.
+    `autocast` says for which devices operations cast their operands, or None.
     """
 
     def __init__(self) -> None:
@@ -35,6 +36,7 @@ class Mode(threading.local):
         self.families: list[Any] = []
         self.calls: dict[int, int] = {}
         self.structure = 0
+        self.autocast: Any = None
 
 
 mode = Mode()

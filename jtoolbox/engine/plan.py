@@ -165,7 +165,8 @@ def _replaced(leaves: list[Any], stamp: int) -> list[int]:
     return slots
 
 
-def _pick(i: int, aval: Any) -> Call:
+def pick(i: int, aval: Any) -> Call:
+    """The call that takes one of several results."""
     return Call("Pick", lambda results: results[i], aval)
 
 
@@ -179,5 +180,5 @@ def make_plan(gathered: Gathered) -> Plan:
         steps.append(Step(node.call, inputs, node.requires_grad))
         source = len(steps) - 1
         for i, out in enumerate(node.outs or ()):
-            steps.append(Step(_pick(i, out.aval), (source,), out.requires_grad))
+            steps.append(Step(pick(i, out.aval), (source,), out.requires_grad))
     return Plan(tuple(steps), len(gathered.leaves), *gathered.key[1:])

@@ -19,6 +19,7 @@ import numpy as np
 from jax.core import Tracer
 
 from jtoolbox import devices, dtypes, random
+from jtoolbox.engine import autocast
 from jtoolbox.engine.graph import (
     KEY,
     OWNED,
@@ -123,7 +124,7 @@ def make_call(
 ) -> Call:
     """Infers the abstract result of `function` on operands of these avals (or number types)."""
     examples = [a.struct if isinstance(a, Aval) else None if a is None else a(1) for a in avals]
-    with jax.enable_x64(True):
+    with jax.enable_x64(True), autocast.within(None):
         result = jax.eval_shape(function, *examples)
     structure = None
     if isinstance(result, (tuple, list)):
@@ -268,7 +269,12 @@ class Op:
         return {n: end for n, end in ends.items() if not any(d is MISSING for d in end)}
 
     def body(self, args: Sequence[Any]) -> Any:
-        """The pure function, promotion included."""
+        """The pure function, promotion and autocast included."""
+        if mode.autocast is not None:
+            return autocast.run(self.name, self.operands, args, self._body)
+        return self._body(args)
+
+    def _body(self, args: Sequence[Any]) -> Any:
         if self.promoted:
             args = self.promotion(list(args))
         if not self.keyword_only:
@@ -314,6 +320,7 @@ class Op:
             else:
                 places.append(i)
         template = [None if i in self.operands else a for i, a in enumerate(args)]
+        policy = autocast.policy_of(device)
 
         def function(*values: Any) -> Any:
             bound = list(template)
@@ -321,7 +328,8 @@ class Op:
                 bound[i] = ()
             for place, value in zip(places, values, strict=True):
                 bound[place] = (*bound[place], value) if place in lengths else value
-            return self.body(bound)
+            with autocast.within(policy):  # the present one may be another when this is replayed
+                return self.body(bound)
 
         avals = [i.aval if i.__class__ is Node else None if i is None else type(i) for i in inputs]
         if "device" in self.position and template[self.position["device"]] is not None:
@@ -548,7 +556,8 @@ def _call_general(o: Op, args: list[Any]) -> Any:
     grad = grad and mode.grad
     if pending and not grad and mode.finished is not None:
         pending = after_step(inputs)
-    return o.apply(args, inputs, (statics, *avals), grad, pending)
+    key = (statics, *avals) if mode.autocast is None else (statics, *avals, mode.autocast)
+    return o.apply(args, inputs, key, grad, pending)
 
 
 def _creates_tensors(inputs: list[Any]) -> bool:
@@ -598,7 +607,8 @@ def op(function: Any = None, **settings: Any) -> Any:
         elif len(args) != arity:
             tail = tails.get(len(args))
             args = bind(args, kwargs) if tail is None else args + tail
-        if not simple:
+        state = mode.__dict__
+        if not simple or state["autocast"] is not None:
             return _call_general(o, list(args))
         inputs = []
         key: list[Any] = [None]
@@ -645,7 +655,6 @@ def op(function: Any = None, **settings: Any) -> Any:
             known = calls.get(tuple(key))
         if check is not None:
             checked(args, inputs)
-        state = mode.__dict__
         if grad:
             grad = state["grad"]
         if pending and not grad and state["finished"] is not None:

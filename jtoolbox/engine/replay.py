@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jtoolbox.engine.autocast import within
 from jtoolbox.engine.graph import Aval, Call
 from jtoolbox.engine.plan import Plan
 
@@ -183,6 +184,11 @@ class Evaluation:
 
 def replay(plan: Plan, slots: list[Any]) -> tuple[list[Any], Any]:
     """All outputs of a plan, and the pullback of its roots (None when it has none)."""
+    with within(None):
+        return _replay(plan, slots)
+
+
+def _replay(plan: Plan, slots: list[Any]) -> tuple[list[Any], Any]:
     values = {-1 - k: v for k, v in enumerate(slots)}
     gradients = [s for s, step in enumerate(plan.steps) if isinstance(step.call, Gradient)]
     evaluation = Evaluation(plan, values, gradients, {}, inside=False)

@@ -13,7 +13,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jtoolbox.engine.graph import LEAF, OVERWRITTEN, PINNED, TRACED, Handle, Node
+from jtoolbox.engine.graph import LEAF, OVERWRITTEN, PINNED, REPLACES, TRACED, Handle, Node
 from jtoolbox.engine.modes import mode
 from jtoolbox.engine.record import (
     Hooks,
@@ -248,6 +248,8 @@ def _settle(old: Node, new: Node, keep: bool = False) -> None:
         new.flags |= LEAF
     if not keep:
         old.flags |= OVERWRITTEN
+        if new.inputs and new.inputs[0] is old:
+            new.flags |= REPLACES
 
 
 def _replace(x: Handle, node: Node) -> None:

@@ -1,6 +1,6 @@
 """Layers, and what they are made of: PyTorch's `torch.nn`."""
 
-from jtoolbox.nn import functional, init, utils
+from jtoolbox.nn import functional, init, parallel, utils
 from jtoolbox.nn.activation import (
     CELU,
     ELU,
@@ -303,5 +303,6 @@ __all__ = [
     "ZeroPad3d",
     "functional",
     "init",
+    "parallel",
     "utils",
 ]

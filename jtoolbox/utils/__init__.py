@@ -1,5 +1,5 @@
-"""Helpers around training: loading data."""
+"""Helpers around training: loading data, checkpoints of memory, logs."""
 
-from jtoolbox.utils import data
+from jtoolbox.utils import checkpoint, data, tensorboard
 
-__all__ = ["data"]
+__all__ = ["checkpoint", "data", "tensorboard"]

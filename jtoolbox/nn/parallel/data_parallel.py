@@ -20,7 +20,7 @@ from jtoolbox.engine.graph import LEAF, OWNED, TRACED, Handle, Node, intern_aval
 from jtoolbox.engine.record import node_of, value_of, wrap
 from jtoolbox.nn.module import Module
 
-__all__ = ["DataParallel"]
+__all__ = ["DataParallel", "data_parallel"]
 
 AXIS = "batch"
 
@@ -128,3 +128,19 @@ class DataParallel(Module):
         result = self.module.load_state_dict(state_dict, strict=strict, assign=assign)
         self._replicate()
         return result
+
+
+def data_parallel(
+    module: Module,
+    inputs: Any,
+    device_ids: Sequence[Any] | None = None,
+    output_device: Any = None,
+    dim: int = 0,
+    module_kwargs: dict[str, Any] | None = None,
+) -> Any:
+    """The module's result on a batch that is split over devices, as `DataParallel` gives it.
+
+    The module's parameters stay on all of these devices afterwards.
+    """
+    arguments = inputs if isinstance(inputs, tuple) else (inputs,)
+    return DataParallel(module, device_ids, output_device, dim)(*arguments, **(module_kwargs or {}))

@@ -1,8 +1,7 @@
-"""`torch.autograd`: gradients as values (`grad`), and operations with own backward (`Function`)."""
+"""Gradients as values (`grad`), and operations with a backward of their own (`Function`)."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jtoolbox.engine import autocast
 from jtoolbox.engine.backward import backward as _backward
 from jtoolbox.engine.backward import gradients
 from jtoolbox.engine.graph import Aval, Call, Handle, Node, leaf_node
@@ -44,6 +44,7 @@ __all__ = [
     "inference_mode",
     "is_grad_enabled",
     "no_grad",
+    "once_differentiable",
     "set_grad_enabled",
 ]
 
@@ -216,7 +217,7 @@ class Function:
             isinstance(a, Handle) and node_of(a).requires_grad and mode.grad for a in args
         )
         statics = freeze(tuple(None if i in places else a for i, a in enumerate(args)))
-        key = (statics, needs, tuple(n.aval for n in inputs))
+        key = (statics, needs, tuple(n.aval for n in inputs), mode.autocast)
         calls = cls.__dict__.get("_calls")
         if calls is None:
             cls._calls = calls = {}  # type: ignore[attr-defined]
@@ -249,10 +250,11 @@ def _custom(
     """`forward` and `backward` of a Function as one pure function with a custom derivative."""
     separate = "setup_context" in cls.__dict__ or hasattr(cls, "setup_context")
     state: dict[str, Any] = {}
+    casts = mode.autocast
 
     def run(arrays: Sequence[Any]) -> tuple[Any, Context]:
         given = list(args)
-        with TensorTrace():
+        with TensorTrace(), autocast.within(casts):
             for place, array in zip(places, arrays, strict=True):
                 given[place] = wrap(leaf_node(array))
             ctx = Context(needs)
@@ -284,7 +286,7 @@ def _custom(
     def backward(residuals: Any, cotangents: Any) -> Any:
         saved, arrays = residuals
         ctx = state["ctx"]
-        with TensorTrace():
+        with TensorTrace(), autocast.within(None):
             tensors = iter([wrap(leaf_node(s)) for s in saved])
             ctx._saved = tuple(
                 next(tensors) if is_tensor else rest
@@ -327,8 +329,4 @@ def _plain(cotangent: Any) -> Any:
 
 def once_differentiable(function: Callable[..., Any]) -> Callable[..., Any]:
     """Marks a `backward` that must not be differentiated itself; here it simply runs."""
-    return functools.wraps(function)(lambda *args: function(*args))
-
-
-function = type("function", (), {"once_differentiable": staticmethod(once_differentiable),
-                                 "Function": Function})  # fmt: skip
+    return function

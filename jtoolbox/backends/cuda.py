@@ -1,0 +1,85 @@
+"""`torch.backends.cuda`: attributes to set, and questions about attention kernels.
+
+The precision of products on GPUs is JAX's: `jax.config.update("jax_default_matmul_precision",
+"float32")` forbids TF32, or `torch.set_float32_matmul_precision`.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from jtoolbox.cuda import is_available
+
+__all__ = [
+    "cudnn_sdp_enabled",
+    "enable_cudnn_sdp",
+    "enable_flash_sdp",
+    "enable_math_sdp",
+    "enable_mem_efficient_sdp",
+    "flash_sdp_enabled",
+    "is_built",
+    "is_flash_attention_available",
+    "math_sdp_enabled",
+    "matmul",
+    "mem_efficient_sdp_enabled",
+]
+
+matmul = SimpleNamespace(
+    allow_tf32=False,
+    allow_fp16_reduced_precision_reduction=True,
+    allow_bf16_reduced_precision_reduction=True,
+    allow_fp16_accumulation=False,
+    fp32_precision="none",
+)
+cufft_plan_cache = SimpleNamespace(size=0, max_size=0, clear=lambda: None)
+_sdp = {"flash": True, "math": True, "mem_efficient": True, "cudnn": True}
+
+
+def is_built() -> bool:
+    """Whether JAX was installed for GPUs that are there."""
+    return is_available()
+
+
+def is_flash_attention_available() -> bool:
+    """False: attention is XLA's."""
+    return False
+
+
+def enable_flash_sdp(enabled: bool) -> None:
+    """Remembers the choice; attention is the same for all of them."""
+    _sdp["flash"] = bool(enabled)
+
+
+def enable_math_sdp(enabled: bool) -> None:
+    """Remembers the choice; attention is the same for all of them."""
+    _sdp["math"] = bool(enabled)
+
+
+def enable_mem_efficient_sdp(enabled: bool) -> None:
+    """Remembers the choice; attention is the same for all of them."""
+    _sdp["mem_efficient"] = bool(enabled)
+
+
+def enable_cudnn_sdp(enabled: bool) -> None:
+    """Remembers the choice; attention is the same for all of them."""
+    _sdp["cudnn"] = bool(enabled)
+
+
+def flash_sdp_enabled() -> bool:
+    """What was chosen."""
+    return _sdp["flash"]
+
+
+def math_sdp_enabled() -> bool:
+    """What was chosen."""
+    return _sdp["math"]
+
+
+def mem_efficient_sdp_enabled() -> bool:
+    """What was chosen."""
+    return _sdp["mem_efficient"]
+
+
+def cudnn_sdp_enabled() -> bool:
+    """What was chosen."""
+    return _sdp["cudnn"]

@@ -1,0 +1,10 @@
+"""`torch.backends.mkl`: libraries of PyTorch's that XLA does not use."""
+
+__all__ = ["is_available"]
+
+enabled = False
+
+
+def is_available() -> bool:
+    """False."""
+    return False

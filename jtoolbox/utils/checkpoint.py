@@ -1,0 +1,79 @@
+"""Trading computation for memory: inner values are computed again in the backward pass."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+
+from jtoolbox.engine.modes import mode
+from jtoolbox.engine.region import Mark, merge
+from jtoolbox.nn.container import Sequential
+
+__all__ = ["checkpoint", "checkpoint_sequential"]
+
+# One function object, since the recorded call is remembered under it.
+_transform = functools.partial(jax.checkpoint)
+
+
+def checkpoint(
+    function: Callable[..., Any],
+    *args: Any,
+    use_reentrant: bool | None = None,
+    context_fn: Callable[..., Any] | None = None,
+    determinism_check: str = "default",
+    debug: bool = False,
+    early_stop: bool = True,
+    preserve_rng_state: bool = True,
+    **kwargs: Any,
+) -> Any:
+    """`function(*args, **kwargs)`, of which only the results are kept for the backward pass.
+
+    What it recorded becomes one operation under `jax.checkpoint`: memory for its inner values is
+    given back after the forward pass, and they are computed again, with the same random masks, when
+    gradients pass. Gradients are those of the plain call, for parameters used inside as well, and
+    buffers are updated once. The function runs as it is where no gradients are recorded, under
+    `functional_call` and other JAX transformations (use `jax.checkpoint` there), and where it asks
+    for a value. The settings are accepted; `context_fn` raises NotImplementedError.
+    Chen et al., "Training Deep Nets with Sublinear Memory Cost", https://arxiv.org/abs/1604.06174.
+    """
+    if context_fn is not None:
+        raise NotImplementedError(
+            "checkpoint(context_fn=...) is not supported: what is saved is XLA's choice. Leave it "
+            "away, or use jax.checkpoint(policy=...) on a functional_call"
+        )
+    if mode.functional is not None or not mode.grad:
+        return function(*args, **kwargs)
+    mark = Mark()
+    result = function(*args, **kwargs)
+    merge(mark, "CheckpointFunctionBackward", _transform)
+    return result
+
+
+def checkpoint_sequential(
+    functions: Sequential | Sequence[Callable[..., Any]],
+    segments: int,
+    input: Any,
+    use_reentrant: bool | None = None,
+    **kwargs: Any,
+) -> Any:
+    """Applies functions one after another in so many segments, each but the last a `checkpoint`.
+
+    `functions` are a `Sequential` or a list. `preserve_rng_state` is accepted.
+    """
+    preserve = kwargs.pop("preserve_rng_state", True)
+    if kwargs:
+        raise ValueError("Unexpected keyword arguments: " + ",".join(kwargs))
+    steps = list(functions.children()) if isinstance(functions, Sequential) else list(functions)
+    size = len(steps) // segments
+
+    def run(part: Sequence[Callable[..., Any]]) -> Callable[[Any], Any]:
+        return lambda x: functools.reduce(lambda value, step: step(value), part, x)
+
+    end = 0
+    for start in range(0, size * (segments - 1), size):
+        end = start + size
+        input = checkpoint(run(steps[start:end]), input, preserve_rng_state=preserve)
+    return run(steps[end:])(input)
