@@ -74,6 +74,10 @@ from jtoolbox.nn.fold import (
     Fold,
     Unfold,
 )
+from jtoolbox.nn.fractional_pooling import (
+    FractionalMaxPool2d,
+    FractionalMaxPool3d,
+)
 from jtoolbox.nn.instancenorm import (
     InstanceNorm1d,
     InstanceNorm2d,
@@ -112,6 +116,7 @@ from jtoolbox.nn.module import (
     Module,
 )
 from jtoolbox.nn.normalization import (
+    CrossMapLRN2d,
     GroupNorm,
     LayerNorm,
     LocalResponseNorm,
@@ -170,6 +175,11 @@ from jtoolbox.nn.pooling import (
     MaxUnpool2d,
     MaxUnpool3d,
 )
+from jtoolbox.nn.upsampling import (
+    Upsample,
+    UpsamplingBilinear2d,
+    UpsamplingNearest2d,
+)
 
 __all__ = [
     "AdaptiveAvgPool1d",
@@ -208,6 +218,7 @@ __all__ = [
     "CosineEmbeddingLoss",
     "CosineSimilarity",
     "CrossEntropyLoss",
+    "CrossMapLRN2d",
     "DataParallel",
     "Dropout",
     "Dropout1d",
@@ -218,6 +229,8 @@ __all__ = [
     "FeatureAlphaDropout",
     "Flatten",
     "Fold",
+    "FractionalMaxPool2d",
+    "FractionalMaxPool3d",
     "GELU",
     "GLU",
     "GaussianNLLLoss",
@@ -298,6 +311,9 @@ __all__ = [
     "TripletMarginWithDistanceLoss",
     "Unflatten",
     "Unfold",
+    "Upsample",
+    "UpsamplingBilinear2d",
+    "UpsamplingNearest2d",
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",

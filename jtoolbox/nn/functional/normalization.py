@@ -28,8 +28,8 @@ from jtoolbox.ops.elementwise import magnitude
 from jtoolbox.ops.norms import vector_norm_of
 
 __all__ = [
-    *("batch_norm", "group_norm", "instance_norm", "layer_norm", "local_response_norm"),
-    *("normalize", "rms_norm"),
+    *("batch_norm", "cross_map_lrn2d", "group_norm", "instance_norm", "layer_norm"),
+    *("local_response_norm", "normalize", "rms_norm"),
 ]
 
 
@@ -401,11 +401,33 @@ def local_response_norm(
     x = input
     if x.ndim < 3:
         raise ValueError(f"Expected 3D or higher dimensionality input (got {x.ndim} dimensions)")
-    channels = x.shape[1]
-    widths = [(0, 0), (size // 2, (size - 1) // 2)] + [(0, 0)] * (x.ndim - 2)
-    squares = jnp.pad(x * x, widths)
-    total = sum(jax.lax.slice_in_dim(squares, i, i + channels, axis=1) for i in range(size))
+    total = _sum_of_neighbours(x * x, size // 2, (size - 1) // 2)
     return x / (k + alpha / size * total) ** beta
+
+
+def _sum_of_neighbours(x: Any, before: int, after: int) -> Any:
+    """For each channel the sum over so many channels before and after it, and itself."""
+    channels = x.shape[1]
+    widths = [(0, 0), (before, after)] + [(0, 0)] * (x.ndim - 2)
+    x = jnp.pad(x, widths)
+    terms = (jax.lax.slice_in_dim(x, i, i + channels, axis=1) for i in range(before + after + 1))
+    return sum(terms)
+
+
+@op
+def cross_map_lrn2d(
+    input: Array, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1
+) -> Array:
+    """`local_response_norm` of (N, C, H, W) over (size - 1) // 2 channels on both sides.
+
+    For an even size that is one channel fewer, while the sum is still divided by `size`. Raises
+    ValueError for another number of dimensions.
+    """
+    x = input
+    if x.ndim != 4:
+        raise ValueError(f"CrossMapLRN2d: Expected input to be 4D, got {x.ndim}D instead.")
+    reach = (size - 1) // 2
+    return x * (k + alpha / size * _sum_of_neighbours(x * x, reach, reach)) ** -beta
 
 
 @op(name="normalize")
