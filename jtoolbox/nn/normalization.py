@@ -176,9 +176,11 @@ class LocalResponseNorm(Module):
 
 
 class CrossMapLRN2d(Module):
-    """`LocalResponseNorm` of (N, C, H, W) over (size - 1) // 2 channels on both sides.
+    """x / (k + alpha / size * sum of x^2 over neighbouring channels)^beta, for (N, C, H, W).
 
-    For an odd size the two agree. Raises ValueError for another number of dimensions.
+    The neighbours are (size - 1) // 2 channels on both sides, and always channel 0, as PyTorch has
+    it; its gradient is not that of its values, here it is. `LocalResponseNorm` has neither fault.
+    Raises ValueError for another number of dimensions.
     """
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -118,13 +119,15 @@ def _fractional_max_pool(
     flat: Any = jnp.zeros((*x.shape[:2], *[1] * 2 * n), np.int32)
     for i, source in enumerate(order):
         starts = _starts(samples[..., source], x.shape[2 + i], kernel[i], counts[i])
-        places = starts[..., None] + np.arange(kernel[i], dtype=np.int32)
+        seen = starts[..., None] + np.arange(kernel[i], dtype=np.int32)
         shape = [1] * 2 * n
         shape[i], shape[n + i] = counts[i], kernel[i]
-        flat = flat * x.shape[2 + i] + places.reshape(*x.shape[:2], *shape)
-    flat = flat.reshape(*x.shape[:2], *counts, -1)
-    lead, plane = x.shape[:2], x.reshape(*x.shape[:2], -1)
-    values = jnp.take_along_axis(plane, flat.reshape(*lead, -1), 2, mode="clip")
+        flat = flat * x.shape[2 + i] + seen.reshape(*x.shape[:2], *shape)
+    lead, window = x.shape[:2], math.prod(kernel)
+    flat = flat.reshape(*lead, *counts, window)
+    plane = x.reshape(*lead, math.prod(x.shape[2:]))
+    places = flat.reshape(*lead, math.prod(counts) * window)
+    values = jnp.take_along_axis(plane, places, 2, mode="clip")
     candidates = (values.reshape(flat.shape), flat)
     best = first_greatest(candidates[: 1 + return_indices], 2 + n)
     results = (best[0], *(b.astype(dtypes.index_dtype()) for b in best[1:]))

@@ -401,33 +401,31 @@ def local_response_norm(
     x = input
     if x.ndim < 3:
         raise ValueError(f"Expected 3D or higher dimensionality input (got {x.ndim} dimensions)")
-    total = _sum_of_neighbours(x * x, size // 2, (size - 1) // 2)
-    return x / (k + alpha / size * total) ** beta
-
-
-def _sum_of_neighbours(x: Any, before: int, after: int) -> Any:
-    """For each channel the sum over so many channels before and after it, and itself."""
     channels = x.shape[1]
-    widths = [(0, 0), (before, after)] + [(0, 0)] * (x.ndim - 2)
-    x = jnp.pad(x, widths)
-    terms = (jax.lax.slice_in_dim(x, i, i + channels, axis=1) for i in range(before + after + 1))
-    return sum(terms)
+    widths = [(0, 0), (size // 2, (size - 1) // 2)] + [(0, 0)] * (x.ndim - 2)
+    squares = jnp.pad(x * x, widths)
+    total = sum(jax.lax.slice_in_dim(squares, i, i + channels, axis=1) for i in range(size))
+    return x / (k + alpha / size * total) ** beta
 
 
 @op
 def cross_map_lrn2d(
     input: Array, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1
 ) -> Array:
-    """`local_response_norm` of (N, C, H, W) over (size - 1) // 2 channels on both sides.
+    """x / (k + alpha / size * sum of x^2 over neighbouring channels)^beta, for (N, C, H, W).
 
-    For an even size that is one channel fewer, while the sum is still divided by `size`. Raises
-    ValueError for another number of dimensions.
+    The neighbours are (size - 1) // 2 channels on both sides, and always channel 0: PyTorch never
+    takes it out of its running sum, and values here are PyTorch's. The gradient is that of these
+    values; PyTorch's is not. Raises ValueError for another number of dimensions.
     """
     x = input
     if x.ndim != 4:
         raise ValueError(f"CrossMapLRN2d: Expected input to be 4D, got {x.ndim}D instead.")
-    reach = (size - 1) // 2
-    return x * (k + alpha / size * _sum_of_neighbours(x * x, reach, reach)) ** -beta
+    channel = np.arange(x.shape[1])
+    near = np.abs(channel[:, None] - channel) <= (size - 1) // 2
+    counted = (near | (channel == 0)).astype(x.dtype)
+    total = jnp.einsum("ij,njhw->nihw", counted, x * x, precision=jax.lax.Precision.HIGHEST)
+    return x * (k + alpha / size * total) ** -beta
 
 
 @op(name="normalize")

@@ -12,9 +12,6 @@ from typing import Any
 
 from jtoolbox.engine import Array, op
 from jtoolbox.nn.functional import activation, loss, margin_loss, normalization
-from jtoolbox.nn.functional import ctc as _ctc
-from jtoolbox.nn.functional import dropout as _dropout
-from jtoolbox.nn.functional import embedding as _embedding
 from jtoolbox.nn.functional.conv import (
     conv1d,
     conv2d,
@@ -23,6 +20,12 @@ from jtoolbox.nn.functional.conv import (
     conv_transpose2d,
     conv_transpose3d,
 )
+from jtoolbox.nn.functional.ctc import ctc_loss as _ctc_loss
+from jtoolbox.nn.functional.dropout import alpha_dropout as _alpha_dropout
+from jtoolbox.nn.functional.dropout import channel_dropout
+from jtoolbox.nn.functional.dropout import dropout as _dropout
+from jtoolbox.nn.functional.dropout import feature_alpha_dropout as _feature_alpha_dropout
+from jtoolbox.nn.functional.embedding import embedding as _embedding
 from jtoolbox.nn.functional.grid_sampling import MODES, PADDING_MODES, affine_places, sample_grid
 from jtoolbox.nn.functional.padding import pad as _pad
 from jtoolbox.nn.functional.pooling import adaptive_max_pool1d as _adaptive_max_pool1d
@@ -79,7 +82,7 @@ def ctc_loss(
     """`F.ctc_loss` with a number for the reduction."""
     lengths = (input_lengths, target_lengths)
     word = _word("ctc_loss", reduction)
-    return _ctc.ctc_loss(log_probs, targets, *lengths, blank, word, zero_infinity)
+    return _ctc_loss(log_probs, targets, *lengths, blank, word, zero_infinity)
 
 
 def kl_div(input: Array, target: Array, reduction: int = 0, *, log_target: bool = False) -> Array:
@@ -164,49 +167,49 @@ def _check_probability(p: Any) -> None:
 def dropout(input: Array, p: float, train: bool) -> Array:
     """`F.dropout` with `train` in third place."""
     _check_probability(p)
-    return _dropout.dropout(input, p, train)
+    return _dropout(input, p, train)
 
 
 def dropout_(input: Array, p: float, train: bool) -> Array:
     """`dropout` in place."""
     _check_probability(p)
-    return _dropout.dropout(input, p, train, True)
+    return _dropout(input, p, train, True)
 
 
 def alpha_dropout(input: Array, p: float, train: bool) -> Array:
     """`F.alpha_dropout` with all its arguments."""
     _check_probability(p)
-    return _dropout.alpha_dropout(input, p, train)
+    return _alpha_dropout(input, p, train)
 
 
 def alpha_dropout_(input: Array, p: float, train: bool) -> Array:
     """`alpha_dropout` in place."""
     _check_probability(p)
-    return _dropout.alpha_dropout(input, p, train, True)
+    return _alpha_dropout(input, p, train, True)
 
 
 def feature_dropout(input: Array, p: float, train: bool) -> Array:
     """Dropout of whole channels of (N, C, ...): what `F.dropout2d` does, without its warnings."""
     _check_probability(p)
-    return _dropout.channel_dropout(input, p, train, False)
+    return channel_dropout(input, p, train, False)
 
 
 def feature_dropout_(input: Array, p: float, train: bool) -> Array:
     """`feature_dropout` in place."""
     _check_probability(p)
-    return _dropout.channel_dropout(input, p, train, True)
+    return channel_dropout(input, p, train, True)
 
 
 def feature_alpha_dropout(input: Array, p: float, train: bool) -> Array:
     """`F.feature_alpha_dropout` with all its arguments."""
     _check_probability(p)
-    return _dropout.feature_alpha_dropout(input, p, train)
+    return _feature_alpha_dropout(input, p, train)
 
 
 def feature_alpha_dropout_(input: Array, p: float, train: bool) -> Array:
     """`feature_alpha_dropout` in place."""
     _check_probability(p)
-    return _dropout.feature_alpha_dropout(input, p, train, True)
+    return _feature_alpha_dropout(input, p, train, True)
 
 
 # --- normalization -------------------------------------------------------------------------------
@@ -280,7 +283,7 @@ def embedding(
 ) -> Array:
     """`F.embedding` with the table first; -1 stands for no `padding_idx`."""
     padding = None if padding_idx == -1 else padding_idx
-    return _embedding.embedding(
+    return _embedding(
         indices, weight, padding, scale_grad_by_freq=scale_grad_by_freq, sparse=sparse
     )
 
