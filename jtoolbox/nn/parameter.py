@@ -205,7 +205,7 @@ class UninitializedTensorMixin(Tensor):
         return f"<{type(self).__name__}>"
 
 
-class UninitializedParameter(UninitializedTensorMixin, Parameter):
+class UninitializedParameter(UninitializedTensorMixin, Parameter):  # type: ignore[misc]
     """A `Parameter` whose shape comes later: lazy modules have them until their first call.
 
     Its type, device and `requires_grad` are known. Using it raises ValueError, its shape
