@@ -27,7 +27,7 @@ __all__ = [
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
 
-class _ConvNd(Module):
+class ConvNd(Module):
     """What all convolutions share: settings, parameters, and their initial values.
 
     `weight` and `bias` start uniform within ±1/sqrt(k), where k is the number of weights that each
@@ -64,14 +64,17 @@ class _ConvNd(Module):
         self.groups = groups
         self.padding_mode = padding_mode
         self._check_settings()
-        first, second = channels if self.transposed else channels[::-1]
-        shape = (first, second // groups, *self.kernel_size)
-        self.weight = Parameter(empty(shape, device=device, dtype=dtype))
+        self.weight = Parameter(empty(self._weight_shape(), device=device, dtype=dtype))
         if bias:
             self.bias = Parameter(empty(self.out_channels, device=device, dtype=dtype))
         else:
             self.register_parameter("bias", None)
         self.reset_parameters()
+
+    def _weight_shape(self) -> tuple[int, ...]:
+        channels = (self.out_channels, self.in_channels)
+        first, second = channels[::-1] if self.transposed else channels
+        return (first, second // self.groups, *self.kernel_size)
 
     def _check_settings(self) -> None:
         if self.groups <= 0:
@@ -123,7 +126,7 @@ class _ConvNd(Module):
         return text
 
 
-class _Convolution(_ConvNd):
+class _Convolution(ConvNd):
     def __init__(
         self,
         in_channels: int,
@@ -208,7 +211,7 @@ class Conv3d(_Convolution):
     _function = staticmethod(F.conv3d)
 
 
-class _TransposedConvolution(_ConvNd):
+class _TransposedConvolution(ConvNd):
     transposed = True
 
     def __init__(

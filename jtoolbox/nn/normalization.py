@@ -7,12 +7,13 @@ from typing import Any
 
 from jtoolbox.nn import functional as F
 from jtoolbox.nn import init
+from jtoolbox.nn.functional.normalization import cross_map_lrn2d
 from jtoolbox.nn.module import Module
 from jtoolbox.nn.parameter import Parameter
 from jtoolbox.ops.creation import empty
 from jtoolbox.tensor import Tensor
 
-__all__ = ["GroupNorm", "LayerNorm", "LocalResponseNorm", "RMSNorm"]
+__all__ = ["CrossMapLRN2d", "GroupNorm", "LayerNorm", "LocalResponseNorm", "RMSNorm"]
 
 
 class _Normalization(Module):
@@ -169,6 +170,28 @@ class LocalResponseNorm(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
+
+    def extra_repr(self) -> str:
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+
+
+class CrossMapLRN2d(Module):
+    """x / (k + alpha / size * sum of x^2 over neighbouring channels)^beta, for (N, C, H, W).
+
+    The neighbours are (size - 1) // 2 channels on both sides, and always channel 0, as PyTorch has
+    it; its gradient is not that of its values, here it is. `LocalResponseNorm` has neither fault.
+    Raises ValueError for another number of dimensions.
+    """
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1):
+        super().__init__()
+        self.size = size
+        self.alpha = alpha
+        self.beta = beta
+        self.k = k
+
+    def forward(self, input: Tensor) -> Tensor:
+        return cross_map_lrn2d(input, self.size, self.alpha, self.beta, self.k)
 
     def extra_repr(self) -> str:
         return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"

@@ -16,6 +16,7 @@ __all__ = [
     "conv1d",
     "conv2d",
     "conv3d",
+    "conv_tbc",
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose3d",
@@ -351,3 +352,34 @@ def conv_transpose3d(
     return _conv_transpose(
         3, input, weight, bias, stride, padding, output_padding, groups, dilation
     )
+
+
+@op
+def conv_tbc(input: Array, weight: Array, bias: Array, pad: int = 0) -> Array:
+    """`conv1d` with the axes in the order time, batch, channels.
+
+    Shapes: input (L, N, C), weight (K, C, O), bias (O); the result is (L + 2 pad - K + 1, N, O).
+    Raises RuntimeError for other shapes.
+    """
+    x, w, b = jnp.asarray(input), jnp.asarray(weight), jnp.asarray(bias)
+    if x.ndim != 3:
+        raise RuntimeError(
+            f"Input must have 3 dims: time, batch, in_channel, got shape {list(x.shape)}"
+        )
+    if w.ndim != 3:
+        raise RuntimeError(
+            "Weight tensor must have 3 dims: kernel_width, in_channels, out_channels, got shape "
+            f"{list(w.shape)}"
+        )
+    if x.shape[2] != w.shape[1]:
+        raise RuntimeError(
+            "Input dim 2 (input channels) is not == dim 1 in the weight tensor: "
+            f"{list(x.shape)} and {list(w.shape)}"
+        )
+    if b.shape != w.shape[2:]:
+        raise RuntimeError(
+            "Bias size must equal dim 2 in the weight tensor (output channels): "
+            f"{list(b.shape)} and {list(w.shape)}"
+        )
+    y = conv1d(x.transpose(1, 2, 0), w.transpose(2, 1, 0), b, padding=pad)
+    return y.transpose(2, 0, 1)

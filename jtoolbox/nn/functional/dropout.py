@@ -109,7 +109,7 @@ def dropout(input: Array, p: float = 0.5, training: bool = True, inplace: bool =
     return _rebind(input, y) if inplace else y
 
 
-def _channel_dropout(x: Any, p: float, training: bool, inplace: bool, batched: bool = True) -> Any:
+def channel_dropout(x: Any, p: float, training: bool, inplace: bool, batched: bool = True) -> Any:
     """Drops whole channels; an input without batch dimension has its channels first."""
     if not training or _is_zero(p):
         return x
@@ -130,7 +130,7 @@ def dropout1d(input: Array, p: float = 0.5, training: bool = True, inplace: bool
     _check_probability(p)
     if input.ndim not in (2, 3):
         raise RuntimeError(_ONE_DIMENSION.format(ndim=input.ndim))
-    return _channel_dropout(input, p, training, inplace, input.ndim == 3)
+    return channel_dropout(input, p, training, inplace, input.ndim == 3)
 
 
 def dropout2d(input: Array, p: float = 0.5, training: bool = True, inplace: bool = False) -> Array:
@@ -143,7 +143,7 @@ def dropout2d(input: Array, p: float = 0.5, training: bool = True, inplace: bool
         warn_user(_WRONG_RANK.format(name="dropout2d", ndim=input.ndim, shapes="(N, C, H, W)"))
     if input.ndim == 3:
         warn_user(_READ_AS_1D)
-    return _channel_dropout(input, p, training, inplace)
+    return channel_dropout(input, p, training, inplace)
 
 
 def dropout3d(input: Array, p: float = 0.5, training: bool = True, inplace: bool = False) -> Array:
@@ -152,7 +152,7 @@ def dropout3d(input: Array, p: float = 0.5, training: bool = True, inplace: bool
     if input.ndim not in (4, 5):
         shapes = "(N, C, D, H, W) or (C, D, H, W)"
         warn_user(_WRONG_RANK.format(name="dropout3d", ndim=input.ndim, shapes=shapes))
-    return _channel_dropout(input, p, training, inplace, input.ndim == 5)
+    return channel_dropout(input, p, training, inplace, input.ndim == 5)
 
 
 def alpha_dropout(

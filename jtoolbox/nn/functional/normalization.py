@@ -28,8 +28,8 @@ from jtoolbox.ops.elementwise import magnitude
 from jtoolbox.ops.norms import vector_norm_of
 
 __all__ = [
-    *("batch_norm", "group_norm", "instance_norm", "layer_norm", "local_response_norm"),
-    *("normalize", "rms_norm"),
+    *("batch_norm", "cross_map_lrn2d", "group_norm", "instance_norm", "layer_norm"),
+    *("local_response_norm", "normalize", "rms_norm"),
 ]
 
 
@@ -406,6 +406,26 @@ def local_response_norm(
     squares = jnp.pad(x * x, widths)
     total = sum(jax.lax.slice_in_dim(squares, i, i + channels, axis=1) for i in range(size))
     return x / (k + alpha / size * total) ** beta
+
+
+@op
+def cross_map_lrn2d(
+    input: Array, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1
+) -> Array:
+    """x / (k + alpha / size * sum of x^2 over neighbouring channels)^beta, for (N, C, H, W).
+
+    The neighbours are (size - 1) // 2 channels on both sides, and always channel 0: PyTorch never
+    takes it out of its running sum, and values here are PyTorch's. The gradient is that of these
+    values; PyTorch's is not. Raises ValueError for another number of dimensions.
+    """
+    x = input
+    if x.ndim != 4:
+        raise ValueError(f"CrossMapLRN2d: Expected input to be 4D, got {x.ndim}D instead.")
+    channel = np.arange(x.shape[1])
+    near = np.abs(channel[:, None] - channel) <= (size - 1) // 2
+    counted = (near | (channel == 0)).astype(x.dtype)
+    total = jnp.einsum("ij,njhw->nihw", counted, x * x, precision=jax.lax.Precision.HIGHEST)
+    return x * (k + alpha / size * total) ** -beta
 
 
 @op(name="normalize")

@@ -273,7 +273,8 @@ def lp_pool3d(
 # --- adaptive ------------------------------------------------------------------------------------
 
 
-def _adaptive_avg_pool(n: int, input: Any, output_size: Any) -> Any:
+def adaptive_avg_pool(n: int, input: Any, output_size: Any) -> Any:
+    """Adaptive mean pooling over `n` dimensions."""
     x, counts, batched = adaptive_counts(f"adaptive_avg_pool{n}d", n, input, output_size)
     empty = 0 in counts
     y = jnp.zeros((*x.shape[:2], *counts), x.dtype) if empty else adaptive_mean(x, counts)
@@ -287,7 +288,7 @@ def adaptive_avg_pool1d(input: Array, output_size: Ints) -> Array:
     Window i reaches from floor(i L / L') to ceil((i + 1) L / L'). Shapes: input (N, C, L) or
     (C, L); the result is (N, C, L'). Raises RuntimeError for another rank or a negative size.
     """
-    return _adaptive_avg_pool(1, input, output_size)
+    return adaptive_avg_pool(1, input, output_size)
 
 
 @op
@@ -300,7 +301,7 @@ def adaptive_avg_pool2d(input: Array, output_size: int | Sequence[int | None]) -
         >>> F.adaptive_avg_pool2d(torch.ones(1, 3, 8, 8), (5, None)).shape
         torch.Size([1, 3, 5, 8])
     """
-    return _adaptive_avg_pool(2, input, output_size)
+    return adaptive_avg_pool(2, input, output_size)
 
 
 @op
@@ -310,7 +311,7 @@ def adaptive_avg_pool3d(input: Array, output_size: int | Sequence[int | None]) -
     Shapes: input (N, C, D, H, W) or (C, D, H, W); the result is (N, C, *output_size), where a None
     keeps the input's size. Windows as in `adaptive_avg_pool1d`.
     """
-    return _adaptive_avg_pool(3, input, output_size)
+    return adaptive_avg_pool(3, input, output_size)
 
 
 def _adaptive_max_pool(n: int, input: Any, output_size: Any, return_indices: bool) -> Any:

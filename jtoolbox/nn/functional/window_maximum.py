@@ -26,7 +26,7 @@ from jtoolbox import dtypes
 from jtoolbox.nn.functional.window_sum import adaptive_bounds
 from jtoolbox.nn.functional.windows import pad_axes, strided
 
-__all__ = ["adaptive_maximum", "window_maximum"]
+__all__ = ["adaptive_maximum", "first_greatest", "window_maximum"]
 
 # Values, or values with their positions: what is compared and carried along.
 Candidates = tuple[Any, ...]
@@ -167,7 +167,7 @@ def _apart(candidates: Candidates, axis: int, kernel: int, count: int) -> Candid
     split = [strided(c, axis, 0, count * kernel) for c in candidates]
     shape = split[0].shape
     shape = (*shape[:axis], count, kernel, *shape[axis + 1 :])
-    return _reduced(tuple(c.reshape(shape) for c in split), axis + 1)
+    return first_greatest(tuple(c.reshape(shape) for c in split), axis + 1)
 
 
 def _uneven(candidates: Candidates, axis: int, count: int) -> Candidates:
@@ -175,10 +175,12 @@ def _uneven(candidates: Candidates, axis: int, count: int) -> Candidates:
     starts, ends = adaptive_bounds(candidates[0].shape[axis], count)
     places = starts[:, None] + np.arange(max(ends - starts))
     places = np.minimum(places, ends[:, None] - 1)
-    return _reduced(tuple(jnp.take(c, places, axis, mode="clip") for c in candidates), axis + 1)
+    return first_greatest(
+        tuple(jnp.take(c, places, axis, mode="clip") for c in candidates), axis + 1
+    )
 
 
-def _reduced(candidates: Candidates, axis: int) -> Candidates:
+def first_greatest(candidates: Candidates, axis: int) -> Candidates:
     """The maximum over one axis, of neighbours two by two so that the first one wins a tie."""
     while (size := candidates[0].shape[axis]) > 1:
         first, later = (
