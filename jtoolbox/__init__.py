@@ -91,6 +91,13 @@ from jtoolbox.nn.functional import (
     softmax,
     threshold,
 )
+from jtoolbox.nn.functional.recurrent import gru, lstm, rnn_relu, rnn_tanh
+from jtoolbox.nn.functional.recurrent_cells import (
+    gru_cell,
+    lstm_cell,
+    rnn_relu_cell,
+    rnn_tanh_cell,
+)
 from jtoolbox.ops import *
 from jtoolbox.ops.methods import missing_name as _missing_name
 from jtoolbox.random import Generator, default_generator, initial_seed, manual_seed, seed

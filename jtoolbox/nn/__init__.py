@@ -170,6 +170,20 @@ from jtoolbox.nn.pooling import (
     MaxUnpool2d,
     MaxUnpool3d,
 )
+from jtoolbox.nn.rnn import (
+    GRU,
+    LSTM,
+    RNN,
+)
+from jtoolbox.nn.rnn_base import (
+    RNNBase,
+)
+from jtoolbox.nn.rnn_cell import (
+    GRUCell,
+    LSTMCell,
+    RNNCell,
+    RNNCellBase,
+)
 
 __all__ = [
     "AdaptiveAvgPool1d",
@@ -220,6 +234,8 @@ __all__ = [
     "Fold",
     "GELU",
     "GLU",
+    "GRU",
+    "GRUCell",
     "GaussianNLLLoss",
     "GroupNorm",
     "Hardshrink",
@@ -237,6 +253,8 @@ __all__ = [
     "LPPool1d",
     "LPPool2d",
     "LPPool3d",
+    "LSTM",
+    "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
@@ -269,6 +287,10 @@ __all__ = [
     "PixelUnshuffle",
     "PoissonNLLLoss",
     "RMSNorm",
+    "RNN",
+    "RNNBase",
+    "RNNCell",
+    "RNNCellBase",
     "RReLU",
     "ReLU",
     "ReLU6",
