@@ -151,7 +151,8 @@ class GRUCell(RNNCellBase):
 
     r, z = sigmoid(W_ih x + b_ih + W_hh h + b_hh), n = tanh(W_in x + b_in + r (W_hn h + b_hn)).
     Shapes: input (N, input_size), `hx` and the result (N, hidden_size), or all without N; `hx` is
-    zeros by default. Raises ValueError for other numbers of dimensions, RuntimeError for other sizes.
+    zeros by default. Raises ValueError for other numbers of dimensions, RuntimeError for other
+    sizes.
 
         >>> nn.GRUCell(10, 20)(torch.randn(3, 10)).shape
         torch.Size([3, 20])
