@@ -123,6 +123,13 @@ from jtoolbox.nn.functional import (
     threshold,
     threshold_,
 )
+from jtoolbox.nn.functional.recurrent import gru, lstm, rnn_relu, rnn_tanh
+from jtoolbox.nn.functional.recurrent_cells import (
+    gru_cell,
+    lstm_cell,
+    rnn_relu_cell,
+    rnn_tanh_cell,
+)
 from jtoolbox.nn.functional.torch_names import (
     adaptive_max_pool1d,
     affine_grid_generator,

@@ -192,6 +192,20 @@ from jtoolbox.nn.pooling import (
     MaxUnpool2d,
     MaxUnpool3d,
 )
+from jtoolbox.nn.rnn import (
+    GRU,
+    LSTM,
+    RNN,
+)
+from jtoolbox.nn.rnn_base import (
+    RNNBase,
+)
+from jtoolbox.nn.rnn_cell import (
+    GRUCell,
+    LSTMCell,
+    RNNCell,
+    RNNCellBase,
+)
 from jtoolbox.nn.upsampling import (
     Upsample,
     UpsamplingBilinear2d,
@@ -250,6 +264,8 @@ __all__ = [
     "FractionalMaxPool3d",
     "GELU",
     "GLU",
+    "GRU",
+    "GRUCell",
     "GaussianNLLLoss",
     "GroupNorm",
     "Hardshrink",
@@ -267,6 +283,8 @@ __all__ = [
     "LPPool1d",
     "LPPool2d",
     "LPPool3d",
+    "LSTM",
+    "LSTMCell",
     "LayerNorm",
     "LazyBatchNorm1d",
     "LazyBatchNorm2d",
@@ -312,6 +330,10 @@ __all__ = [
     "PixelUnshuffle",
     "PoissonNLLLoss",
     "RMSNorm",
+    "RNN",
+    "RNNBase",
+    "RNNCell",
+    "RNNCellBase",
     "RReLU",
     "ReLU",
     "ReLU6",

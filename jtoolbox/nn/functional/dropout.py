@@ -19,7 +19,8 @@ from jtoolbox.engine import inplace as _rebind
 from jtoolbox.nn.functional.checks import is_float, type_name, warn_user, wide
 
 __all__ = [
-    *("alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout"),
+    *("alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "dropped"),
+    "feature_alpha_dropout",
 ]
 
 _ALPHA = 1.7580993408473766  # selu's value for minus infinity is -_ALPHA
@@ -73,13 +74,17 @@ def _mask_shape(x: Array, channels: bool) -> tuple[int, ...]:
     return x.shape[:2] + (1,) * (x.ndim - 2)
 
 
+def dropped(x: Array, p: Array, shape: tuple[int, ...], key: Array) -> Array:
+    """x with what a mask of this shape drops set to 0, and the rest divided by 1 - p."""
+    p = jnp.asarray(p, np.float32)
+    scale = (1 / jnp.where(p < 1, 1 - p, 1)).astype(x.dtype)
+    return jnp.where(_kept(key, shape, p), x * scale, jnp.zeros((), x.dtype))
+
+
 @op(name="dropout", saves="none")
 def _dropout(input: Array, p: Array, channels: bool = False, key: Key = None) -> Array:
     _require_float(input)
-    p = jnp.asarray(p, np.float32)
-    keep = _kept(key, _mask_shape(input, channels), p)
-    scale = (1 / jnp.where(p < 1, 1 - p, 1)).astype(input.dtype)
-    return jnp.where(keep, input * scale, jnp.zeros((), input.dtype))
+    return dropped(input, p, _mask_shape(input, channels), key)
 
 
 @op(name="alpha_dropout", saves="none")
