@@ -38,6 +38,9 @@ from jtoolbox.nn.functional.activation import (
     threshold,
     threshold_,
 )
+from jtoolbox.nn.functional.attention import (
+    scaled_dot_product_attention,
+)
 from jtoolbox.nn.functional.conv import (
     conv1d,
     conv2d,
@@ -230,6 +233,7 @@ __all__ = [
     "rms_norm",
     "rrelu",
     "rrelu_",
+    "scaled_dot_product_attention",
     "selu",
     "selu_",
     "sigmoid",
