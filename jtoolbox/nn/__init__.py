@@ -111,6 +111,9 @@ from jtoolbox.nn.loss import (
 from jtoolbox.nn.module import (
     Module,
 )
+from jtoolbox.nn.multihead_attention import (
+    MultiheadAttention,
+)
 from jtoolbox.nn.normalization import (
     GroupNorm,
     LayerNorm,
@@ -258,6 +261,7 @@ __all__ = [
     "MultiLabelMarginLoss",
     "MultiLabelSoftMarginLoss",
     "MultiMarginLoss",
+    "MultiheadAttention",
     "NLLLoss",
     "NLLLoss2d",
     "PReLU",

@@ -103,6 +103,9 @@ from jtoolbox.nn.functional.margin_loss import (
     triplet_margin_loss,
     triplet_margin_with_distance_loss,
 )
+from jtoolbox.nn.functional.multi_head_attention import (
+    multi_head_attention_forward,
+)
 from jtoolbox.nn.functional.normalization import (
     batch_norm,
     group_norm,
@@ -213,6 +216,7 @@ __all__ = [
     "max_unpool3d",
     "mish",
     "mse_loss",
+    "multi_head_attention_forward",
     "multi_margin_loss",
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
