@@ -1,6 +1,6 @@
 """Layers, and what they are made of: PyTorch's `torch.nn`."""
 
-from jtoolbox.nn import functional, init, utils
+from jtoolbox.nn import attention, functional, init, utils
 from jtoolbox.nn.activation import (
     CELU,
     ELU,
@@ -173,6 +173,13 @@ from jtoolbox.nn.pooling import (
     MaxUnpool2d,
     MaxUnpool3d,
 )
+from jtoolbox.nn.transformer import (
+    Transformer,
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 
 __all__ = [
     "AdaptiveAvgPool1d",
@@ -298,6 +305,11 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "TripletMarginLoss",
     "TripletMarginWithDistanceLoss",
     "Unflatten",
@@ -305,6 +317,7 @@ __all__ = [
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",
+    "attention",
     "functional",
     "init",
     "utils",

@@ -16,7 +16,12 @@ from jtoolbox.nn.functional.checks import is_float, size, type_name, warn_user
 from jtoolbox.nn.functional.dropout import dropout
 from jtoolbox.nn.functional.linear import linear
 
-__all__ = ["merged_mask", "multi_head_attention", "multi_head_attention_forward"]
+__all__ = [
+    "merged_mask",
+    "multi_head_attention",
+    "multi_head_attention_forward",
+    "without_padding",
+]
 
 _NEEDS_MASK = (
     "Need attn_mask if specifying the is_causal hint. You may use the Transformer module method "
@@ -110,6 +115,14 @@ def merged_mask(
     floats = next(m.dtype for m in masks if m.dtype != np.bool_)
     added = [jnp.where(m, -jnp.inf, 0).astype(floats) if m.dtype == np.bool_ else m for m in masks]
     return added[0] if len(added) == 1 else added[0] + added[1].astype(floats)
+
+
+@op(name="masked_fill")
+def without_padding(x: Array, padding: Array) -> Array:
+    """(N, L, E) with 0 where a mask says padding, if in every row padding comes last."""
+    left_out = padding if padding.dtype == np.bool_ else padding != 0
+    aligned = jnp.all(left_out[:, 1:] >= left_out[:, :-1])
+    return jnp.where((left_out & aligned)[..., None], jnp.zeros((), x.dtype), x)
 
 
 # --- checks --------------------------------------------------------------------------------------
