@@ -65,6 +65,7 @@ from jtoolbox.nn.dropout import (
 )
 from jtoolbox.nn.embedding import (
     Embedding,
+    EmbeddingBag,
 )
 from jtoolbox.nn.flatten import (
     Flatten,
@@ -225,6 +226,7 @@ __all__ = [
     "Dropout3d",
     "ELU",
     "Embedding",
+    "EmbeddingBag",
     "FeatureAlphaDropout",
     "Flatten",
     "Fold",

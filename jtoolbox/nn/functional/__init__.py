@@ -73,6 +73,9 @@ from jtoolbox.nn.functional.embedding import (
     embedding,
     one_hot,
 )
+from jtoolbox.nn.functional.embedding_bag import (
+    embedding_bag,
+)
 from jtoolbox.nn.functional.fold import (
     fold,
     unfold,
@@ -180,6 +183,7 @@ __all__ = [
     "elu",
     "elu_",
     "embedding",
+    "embedding_bag",
     "feature_alpha_dropout",
     "fold",
     "gaussian_nll_loss",
