@@ -209,8 +209,8 @@ def embedding_bag(
     offsets have one entry more, the end of the last bag; what lies behind it is in no bag. An empty
     bag gives 0. Indices equal to `padding_idx` do not count. `per_sample_weights`, of the input's
     shape, multiply the rows of a sum. `max_norm` and `scale_grad_by_freq` act as in `embedding`
-    (beside a `padding_idx`, PyTorch 2.13 divides by counts of other rows). Gradients are dense:
-    `sparse` changes nothing.
+    (PyTorch 2.13 divides by counts of other rows where rows are used unequally often). Gradients
+    are dense: `sparse` changes nothing.
 
     Raises RuntimeError for indices or offsets out of range (where they cannot be looked at, a row
     outside the table is NaN), ValueError or NotImplementedError for settings that do not fit.
