@@ -36,7 +36,9 @@ __all__ = [
 
 Activation = str | Callable[[Tensor], Tensor]
 _ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu}
-_ACTIVATION = "activation should be relu/gelu, not {given}; for another one give the function itself"
+_ACTIVATION = (
+    "activation should be relu/gelu, not {given}; for another one give the function itself"
+)
 _BATCH = "the batch number of src and tgt must be equal, got shapes {src} and {tgt}"
 _FEATURES = (
     "the feature number of src and tgt must be equal to d_model = {d_model}, got shapes {src} and "

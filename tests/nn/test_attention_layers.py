@@ -28,7 +28,11 @@ FLOAT = normal(3, 3)
             (QUERY, normal(5, 2, 3), normal(5, 2, 5)),
             {"average_attn_weights": False},
         ),
-        ("MultiheadAttention(4, 2, batch_first=True)", (QUERY, normal(3, 6, 4), normal(3, 6, 4)), {}),
+        (
+            "MultiheadAttention(4, 2, batch_first=True)",
+            (QUERY, normal(3, 6, 4), normal(3, 6, 4)),
+            {},
+        ),
         ("MultiheadAttention(4, 2, batch_first=True)", (normal(3, 4), KEY[:, 0], VALUE[:, 0]), {}),
     ],
 )

@@ -73,7 +73,9 @@ def test_all_masks_of_a_transformer_reach_their_place():
 
 
 def test_the_causal_hint_stands_for_the_causal_mask():
-    ours, theirs = pair(lambda nn: nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2, 8, 0.0), 1))
+    ours, theirs = pair(
+        lambda nn: nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2, 8, 0.0), 1)
+    )
     mask = np.triu(np.full((5, 5), -np.inf, "f4"), 1)
     same_result(ours, theirs, SOURCE, mask=mask, is_causal=True)
     same_result(ours, theirs, SOURCE, mask=mask)
@@ -123,7 +125,9 @@ def test_a_transformer_starts_with_xavier_matrices():
 
 def test_custom_stacks_take_the_place_of_the_standard_ones():
     for lib in (jt, torch):
-        model = lib.nn.Transformer(custom_encoder=lib.nn.Identity(), custom_decoder=lib.nn.Identity())
+        model = lib.nn.Transformer(
+            custom_encoder=lib.nn.Identity(), custom_decoder=lib.nn.Identity()
+        )
         assert repr(model) == "Transformer(\n  (encoder): Identity()\n  (decoder): Identity()\n)"
 
 

@@ -45,9 +45,7 @@ _FIRST = (
     "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position "
     "0. However, got {found}"
 )
-_LAST = (
-    "offsets[-1] can not be greater than input's length {length} but got offsets[-1] of {found}"
-)
+_LAST = "offsets[-1] can not be greater than input's length {length} but got offsets[-1] of {found}"
 _ORDER = "offsets must not decrease: bag {at} starts at {a}, after the start {b} of the next"
 _PADDING = "padding_idx must be within the number of embeddings, -{n} through {last}, but got {i}"
 
@@ -64,7 +62,9 @@ def _check_call(input: Any, offsets: Any, mode: str, frequencies: bool, sparse: 
     if input.ndim == 1 and offsets.ndim != 1:
         raise ValueError(f"offsets has to be a 1D Tensor, got shape {list(offsets.shape)}")
     if input.ndim not in (1, 2):
-        raise ValueError(f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input.ndim}")
+        raise ValueError(
+            f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input.ndim}"
+        )
     if mode not in _MODES:
         raise ValueError(f"mode has to be one of sum, mean or max, got {mode!r}")
     if mode == "max" and frequencies:
@@ -182,7 +182,9 @@ def _embedding_bag(
         return _maximum(rows, kept, bags, count).astype(weight.dtype)
     if per_sample_weights is not None:
         rows = rows * wide(per_sample_weights)[..., None]
-    total = _reduced(jnp.where(kept[..., None], rows, jnp.zeros((), rows.dtype)), bags, count, "sum")
+    total = _reduced(
+        jnp.where(kept[..., None], rows, jnp.zeros((), rows.dtype)), bags, count, "sum"
+    )
     if mode == "mean":
         number = _reduced(kept.astype(rows.dtype), bags, count, "sum")
         total = total / jnp.maximum(number, 1)[:, None]

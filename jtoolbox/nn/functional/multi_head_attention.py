@@ -214,7 +214,14 @@ def _check_sizes(
 
 
 def _project(
-    query: Any, key: Any, value: Any, weights: tuple, packed: Any, bias: Any, heads: int, first: bool
+    query: Any,
+    key: Any,
+    value: Any,
+    weights: tuple,
+    packed: Any,
+    bias: Any,
+    heads: int,
+    first: bool,
 ) -> tuple[Any, Any, Any]:
     """Queries, keys and values as heads, by one product for those that are the same tensor."""
 
@@ -236,7 +243,9 @@ def _projection_weights(
     if not separate:
         _expect(packed is not None, _SEPARATE, flag=False, name="in_proj_weight")
         return packed
-    for name, weight in zip(("q_proj_weight", "k_proj_weight", "v_proj_weight"), weights, strict=True):
+    for name, weight in zip(
+        ("q_proj_weight", "k_proj_weight", "v_proj_weight"), weights, strict=True
+    ):
         _expect(weight is not None, _SEPARATE, flag=True, name=name)
     for name, weight, x in (("key", weights[1], key), ("value", weights[2], value)):
         wanted = (embed_dim, x.shape[-1])

@@ -79,9 +79,12 @@ def test_derivatives_of_every_kind_are_those_of_the_plain_formula():
 
         first = jax.grad(loss, (0, 1, 2))
         forward = jax.jvp(loss, (q, k, v), tangent)[1]
-        return first(q, k, v), forward, jax.jvp(first, (q, k, v), tangent)[1], jax.grad(
-            lambda *x: sum(jnp.sum(g**2) for g in first(*x)), (0, 1, 2)
-        )(q, k, v)
+        return (
+            first(q, k, v),
+            forward,
+            jax.jvp(first, (q, k, v), tangent)[1],
+            jax.grad(lambda *x: sum(jnp.sum(g**2) for g in first(*x)), (0, 1, 2))(q, k, v),
+        )
 
     for ours, theirs in zip(
         jax.tree.leaves(jax.jit(lambda: results(OURS))()),
