@@ -68,14 +68,15 @@ class _Table(Module):
                 inplace(self.weight, from_host(rows, self.weight.device))
 
 
-def _rows_and_columns(embeddings: Tensor) -> tuple[int, ...]:
+def _rows_and_columns(embeddings: Tensor) -> tuple[int, int]:
     """The sizes of a given table; AssertionError unless it has two dimensions."""
     if embeddings.ndim != 2:
         raise AssertionError(
             "Embeddings parameter is expected to be 2-dimensional, got shape "
             f"{list(embeddings.shape)}"
         )
-    return tuple(embeddings.shape)
+    rows, columns = embeddings.shape
+    return rows, columns
 
 
 class Embedding(_Table):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jtoolbox.nn import init
-from jtoolbox.nn.functional.multi_head_attention import merged_mask, multi_head_attention
+from jtoolbox.nn.functional.multi_head_attention import multi_head_attention
 from jtoolbox.nn.linear import Linear
 from jtoolbox.nn.module import Module
 from jtoolbox.nn.parameter import Parameter
@@ -104,6 +104,7 @@ class MultiheadAttention(Module):
                 init.xavier_uniform_(weight)
         if self.in_proj_bias is not None:
             init.constant_(self.in_proj_bias, 0.0)
+        if self.out_proj.bias is not None:
             init.constant_(self.out_proj.bias, 0.0)
         for bias in (self.bias_k, self.bias_v):
             if bias is not None:

@@ -1,8 +1,8 @@
 """The Transformer: layers of attention and of small networks, stacked, as encoder and decoder.
 
-NOTE: PyTorch's fast path. In evaluation under `no_grad`, PyTorch's encoder may run on nested tensors
-that leave padding out, and fills it with zeros at the end. Here there is one path; the encoder puts
-zeros in the same places under the same conditions, so that results agree.
+NOTE: PyTorch's fast path. In evaluation under `no_grad`, PyTorch's encoder may run on nested
+tensors that leave padding out, and fills it with zeros at the end. Here there is one path; the
+encoder puts zeros in the same places under the same conditions, so that results agree.
 """
 
 from __future__ import annotations
@@ -44,6 +44,14 @@ _FEATURES = (
     "the feature number of src and tgt must be equal to d_model = {d_model}, got shapes {src} and "
     "{tgt}"
 )
+
+
+def _activation(given: Activation) -> Callable[[Tensor], Tensor]:
+    if not isinstance(given, str):
+        return given
+    if given not in _ACTIVATIONS:
+        raise RuntimeError(_ACTIVATION.format(given=given))
+    return _ACTIVATIONS[given]
 
 
 class _Layer(Module):
@@ -90,11 +98,7 @@ class _Layer(Module):
             setattr(self, f"norm{i}", LayerNorm(d_model, layer_norm_eps, bias=bias, **place))
         for i in blocks:
             setattr(self, f"dropout{i}", Dropout(dropout))
-        if isinstance(activation, str):
-            if activation not in _ACTIVATIONS:
-                raise RuntimeError(_ACTIVATION.format(given=activation))
-            activation = _ACTIVATIONS[activation]
-        self.activation = activation
+        self.activation = _activation(activation)
 
     def _attend(
         self,

@@ -93,8 +93,13 @@ def forward(lib):
     def call(x, static, bias=None, heads=2, embed=4, packed=True, separate=False):
         f = lib.nn.functional.multi_head_attention_forward
         w = x.new_ones((12, 4)) * 0.1 if hasattr(x, "new_ones") else np.full((12, 4), 0.1, "f4")
-        return f(x, x, x, embed, heads, w if packed else None, None, bias, bias, False, 0.0, w[:4],
-                 None, static_k=static, static_v=static, use_separate_proj_weight=separate)  # fmt: skip
+        return f(
+            *(x, x, x, embed, heads, w if packed else None, None, bias, bias, False, 0.0, w[:4]),
+            None,
+            static_k=static,
+            static_v=static,
+            use_separate_proj_weight=separate,
+        )
 
     return call
 

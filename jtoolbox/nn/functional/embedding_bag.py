@@ -59,7 +59,7 @@ def _check_call(input: Any, offsets: Any, mode: str, frequencies: bool, sparse: 
         raise ValueError(_OFFSETS_GIVEN.format(kind=type(offsets)))
     if input.ndim == 1 and offsets is None:
         raise ValueError("offsets has to be a 1D Tensor but got None: it holds each bag's start")
-    if input.ndim == 1 and offsets.ndim != 1:
+    if offsets is not None and offsets.ndim != 1:
         raise ValueError(f"offsets has to be a 1D Tensor, got shape {list(offsets.shape)}")
     if input.ndim not in (1, 2):
         raise ValueError(
