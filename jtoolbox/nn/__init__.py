@@ -1,6 +1,6 @@
 """Layers, and what they are made of: PyTorch's `torch.nn`."""
 
-from jtoolbox.nn import functional, init, parallel, utils
+from jtoolbox.nn import attention, functional, init, parallel, utils
 from jtoolbox.nn.activation import (
     CELU,
     ELU,
@@ -65,6 +65,7 @@ from jtoolbox.nn.dropout import (
 )
 from jtoolbox.nn.embedding import (
     Embedding,
+    EmbeddingBag,
 )
 from jtoolbox.nn.flatten import (
     Flatten,
@@ -129,6 +130,9 @@ from jtoolbox.nn.loss import (
 )
 from jtoolbox.nn.module import (
     Module,
+)
+from jtoolbox.nn.multihead_attention import (
+    MultiheadAttention,
 )
 from jtoolbox.nn.normalization import (
     CrossMapLRN2d,
@@ -206,6 +210,13 @@ from jtoolbox.nn.rnn_cell import (
     RNNCell,
     RNNCellBase,
 )
+from jtoolbox.nn.transformer import (
+    Transformer,
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 from jtoolbox.nn.upsampling import (
     Upsample,
     UpsamplingBilinear2d,
@@ -257,6 +268,7 @@ __all__ = [
     "Dropout3d",
     "ELU",
     "Embedding",
+    "EmbeddingBag",
     "FeatureAlphaDropout",
     "Flatten",
     "Fold",
@@ -319,6 +331,7 @@ __all__ = [
     "MultiLabelMarginLoss",
     "MultiLabelSoftMarginLoss",
     "MultiMarginLoss",
+    "MultiheadAttention",
     "NLLLoss",
     "NLLLoss2d",
     "PReLU",
@@ -359,6 +372,11 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "TripletMarginLoss",
     "TripletMarginWithDistanceLoss",
     "Unflatten",
@@ -371,6 +389,7 @@ __all__ = [
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",
+    "attention",
     "functional",
     "init",
     "parallel",

@@ -38,6 +38,9 @@ from jtoolbox.nn.functional.activation import (
     threshold,
     threshold_,
 )
+from jtoolbox.nn.functional.attention import (
+    scaled_dot_product_attention,
+)
 from jtoolbox.nn.functional.conv import (
     conv1d,
     conv2d,
@@ -70,6 +73,9 @@ from jtoolbox.nn.functional.dropout import (
 from jtoolbox.nn.functional.embedding import (
     embedding,
     one_hot,
+)
+from jtoolbox.nn.functional.embedding_bag import (
+    embedding_bag,
 )
 from jtoolbox.nn.functional.fold import (
     fold,
@@ -116,6 +122,9 @@ from jtoolbox.nn.functional.margin_loss import (
     multilabel_margin_loss,
     triplet_margin_loss,
     triplet_margin_with_distance_loss,
+)
+from jtoolbox.nn.functional.multi_head_attention import (
+    multi_head_attention_forward,
 )
 from jtoolbox.nn.functional.normalization import (
     batch_norm,
@@ -204,6 +213,7 @@ __all__ = [
     "elu",
     "elu_",
     "embedding",
+    "embedding_bag",
     "feature_alpha_dropout",
     "fold",
     "fractional_max_pool2d",
@@ -249,6 +259,7 @@ __all__ = [
     "max_unpool3d",
     "mish",
     "mse_loss",
+    "multi_head_attention_forward",
     "multi_margin_loss",
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
@@ -269,6 +280,7 @@ __all__ = [
     "rms_norm",
     "rrelu",
     "rrelu_",
+    "scaled_dot_product_attention",
     "selu",
     "selu_",
     "sigmoid",

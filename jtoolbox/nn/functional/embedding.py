@@ -13,7 +13,7 @@ from jtoolbox import dtypes
 from jtoolbox.engine import Array, inplace, no_grad, op
 from jtoolbox.nn.functional.checks import type_name
 
-__all__ = ["embedding", "one_hot"]
+__all__ = ["embedding", "limit_norms", "one_hot", "rows_of", "scale_gradient"]
 
 WRONG_INDEX_TYPE = (
     "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, "
@@ -55,19 +55,19 @@ def _check_lookup(indices: Any, weight: Any, *_: Any) -> None:
         )
 
 
-def _rows(indices: Any, weight: Any) -> Any:
+def rows_of(indices: Any, weight: Any) -> Any:
     """The rows; one outside the table is NaN, which is what can be seen where nothing raises."""
     indices = jnp.where(indices < 0, weight.shape[0], indices)
     return jnp.take(weight, indices, axis=0, mode="fill")
 
 
 @jax.custom_vjp
-def _scale_gradient(x: Any, scale: Any) -> Any:
+def scale_gradient(x: Any, scale: Any) -> Any:
     """x, whose gradient is multiplied by `scale`."""
     return x
 
 
-_scale_gradient.defvjp(lambda x, scale: (x, scale), lambda scale, g: (g * scale, None))
+scale_gradient.defvjp(lambda x, scale: (x, scale), lambda scale, g: (g * scale, None))
 
 
 @op(name="embedding", saves="none", check=_check_lookup)
@@ -75,17 +75,17 @@ def _embedding(
     input: Array, weight: Array, padding_idx: int | None = None, scale_grad_by_freq: bool = False
 ) -> Array:
     indices, weight = jnp.asarray(input), jnp.asarray(weight)
-    rows = _rows(indices, weight)
+    rows = rows_of(indices, weight)
     if scale_grad_by_freq:
         counts = jnp.zeros(weight.shape[0], weight.dtype).at[indices].add(1, mode="drop")
-        rows = _scale_gradient(rows, 1 / jnp.take(counts, indices, mode="fill")[..., None])
+        rows = scale_gradient(rows, 1 / jnp.take(counts, indices, mode="fill")[..., None])
     if padding_idx is not None:
         rows = jnp.where((indices == padding_idx)[..., None], lax.stop_gradient(rows), rows)
     return rows
 
 
 @op(differentiable=False, check=_check_lookup)
-def _limit_norms(input: Array, weight: Array, max_norm: float, norm_type: float) -> Array:
+def limit_norms(input: Array, weight: Array, max_norm: float, norm_type: float) -> Array:
     """The table with the used rows scaled down to a norm of at most `max_norm`."""
     indices, weight = jnp.asarray(input), jnp.asarray(weight)
     norms = jnp.linalg.norm(weight, ord=norm_type, axis=1)
@@ -124,7 +124,7 @@ def embedding(
         padding_idx %= weight.shape[0]
     if max_norm is not None:
         with no_grad():
-            weight = inplace(weight, _limit_norms(input, weight, float(max_norm), float(norm_type)))
+            weight = inplace(weight, limit_norms(input, weight, float(max_norm), float(norm_type)))
     return _embedding(input, weight, padding_idx, scale_grad_by_freq)
 
 
