@@ -20,8 +20,8 @@ __all__ = ["embedding_bag"]
 
 _MODES = ("sum", "mean", "max")
 _SWAPPED = (
-    "Argument order of nn.functional.embedding_bag was changed. Usage `embedding_bag(weight, input, "
-    "...)` is deprecated, and should now be `embedding_bag(input, weight, ...)`."
+    "Argument order of nn.functional.embedding_bag was changed. Usage `embedding_bag(weight, "
+    "input, ...)` is deprecated, and should now be `embedding_bag(input, weight, ...)`."
 )
 _OFFSETS_GIVEN = (
     "if input is 2D, then offsets has to be None, as input is treated is a mini-batch of fixed "
