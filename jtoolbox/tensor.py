@@ -727,7 +727,7 @@ def tensor(
     accepted and means nothing here.
     """
     if isinstance(data, np.ndarray) and dtype is None:
-        data = np.array(data)
+        data = _copied(data)
     result = wrap(_node_from(data, dtype, device))
     return result.requires_grad_() if requires_grad else result
 
@@ -754,6 +754,20 @@ def asarray(
     return result.requires_grad_() if requires_grad else result
 
 
+def _copied(array: np.ndarray) -> np.ndarray:
+    """A copy in memory that programs use as it is: what is not so aligned, XLA copies once more."""
+    size = array.nbytes
+    if size < SMALL:
+        return np.array(array)
+    memory = np.empty(size + ALIGNMENT, np.uint8)
+    start = -memory.__array_interface__["data"][0] % ALIGNMENT
+    copy = memory[start : start + size].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+# XLA's alignment in bytes, and the size below which finding an aligned place costs more.
+ALIGNMENT, SMALL = 64, 2**14
 _BATCHES = frozenset(np.dtype(t) for t in (np.float32, np.int64, np.uint8, np.float64, np.int32))
 
 
@@ -765,7 +779,7 @@ def from_numpy(ndarray: np.ndarray) -> Tensor:
     if not isinstance(ndarray, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
     if ndarray.dtype in _BATCHES:  # the usual ones, without the questions that `tensor` asks
-        return wrap(Node(intern_aval(ndarray.shape, ndarray.dtype), np.array(ndarray)))
+        return wrap(Node(intern_aval(ndarray.shape, ndarray.dtype), _copied(ndarray)))
     return tensor(ndarray)
 
 

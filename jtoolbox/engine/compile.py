@@ -6,6 +6,7 @@ Compiler options stand in `settings`.
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from typing import Any
 
 import jax
@@ -97,6 +98,8 @@ def options(plan: Plan) -> dict[str, Any] | None:
 
 
 _programs: dict[tuple, Program] = {}
+# How often gradients that a program did not write out were asked for afterwards, by its key.
+reads: Counter[tuple] = Counter()
 
 
 def program_for(gathered: Gathered) -> tuple[Program, bool]:
@@ -116,3 +119,4 @@ def program_count() -> int:
 def clear_programs() -> None:
     """Forgets all programs."""
     _programs.clear()
+    reads.clear()

@@ -7,7 +7,7 @@ pullback is kept, because a value was demanded before `backward` was called.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import jax
@@ -62,7 +62,7 @@ class Segment:
         return self not in _segments
 
 
-def release(steps: list[Node]) -> None:
+def release(steps: Sequence[Node]) -> None:
     """Lets executed nodes forget what they were computed from."""
     for node in steps:
         node.inputs = ()

@@ -4,8 +4,8 @@ NOTE: gradients that nobody reads. After `step()` the gradients still stand in `
 every loop drops them unread in its next `zero_grad()`. Writing them out costs an eighth of a small
 step (`python -m benchmarks.step`). So a finished step waits until its gradients are dropped, or
 until a value is needed; its program gives a gradient only if somebody looked at it before. Whoever
-looks later gets it computed again from the same inputs, and from then on that step writes its
-gradients out.
+looks later gets it computed again from the same inputs; a loop that keeps doing so gets steps that
+write their gradients out.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from jtoolbox.engine.compile import reads
 from jtoolbox.engine.graph import Node
 from jtoolbox.engine.modes import mode, on_grad_enabled
 from jtoolbox.engine.plan import Gathered, gather
@@ -22,8 +23,8 @@ from jtoolbox.engine.record import Hooks, wrap
 
 # A step may be needed by another thread than the one that recorded it.
 _lock = threading.RLock()
-# Keys of the programs whose gradients were looked at after the step.
-_read: set[tuple] = set()
+# A step whose gradients were computed again so often writes them out from then on.
+READS = 2
 
 
 class Finished:
@@ -65,7 +66,7 @@ class Finished:
         if not used and not held:
             return None
         looked_at = any(n.owner()._grad is not n for n in held)  # type: ignore[misc]
-        if looked_at or used or self.gathered is None or self.gathered.key in _read:
+        if looked_at or used or self.gathered is None or reads[self.gathered.key] >= READS:
             self.gathered = gather(self.batch, rest)
             return None
         again = Again(self.batch, held, self.gathered.key)
@@ -112,7 +113,7 @@ class Again:
     def results(self) -> list[Node]:
         """The gradients; runs their program at the first call."""
         if self.found is None:
-            _read.add(self.key)
+            reads[self.key] += 1
             copies: dict[Any, Node] = {}
             for node, inputs in self.steps:
                 given = tuple([copies.get(i, i) for i in inputs])
