@@ -10,7 +10,7 @@ from jtoolbox import ops
 from jtoolbox.distributions import constraints
 from jtoolbox.distributions.exp_family import ExponentialFamily
 from jtoolbox.distributions.odds import BinaryOdds
-from jtoolbox.distributions.utils import broadcast_all, cast_like, stopped
+from jtoolbox.distributions.utils import broadcast_all, cast_like, constant, stopped
 from jtoolbox.engine import no_grad
 from jtoolbox.nn import functional as F
 
@@ -61,7 +61,7 @@ class Bernoulli(BinaryOdds, ExponentialFamily):
         return -binary_log_prob(self.logits, self.probs)
 
     def enumerate_support(self, expand: bool = True) -> Any:
-        return self._along_batch(cast_like(ops.arange(2), self._param), expand)
+        return self._along_batch(constant([0, 1], self._param), expand)
 
     @property
     def _natural_params(self) -> tuple[Any, ...]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from jtoolbox import ops
 from jtoolbox.distributions import constraints
 from jtoolbox.distributions.odds import BinaryOdds, one_of
-from jtoolbox.distributions.utils import broadcast_all, cast_like, known_value, stopped
+from jtoolbox.distributions.utils import broadcast_all, cast_like, constant, known_value, stopped
 from jtoolbox.engine import no_grad
 from jtoolbox.ops.sampling_distributions import binomial
 
@@ -89,5 +91,5 @@ class Binomial(BinaryOdds):
         return int(counts.max())
 
     def enumerate_support(self, expand: bool = True) -> Any:
-        values = ops.arange(1 + self._one_count("`enumerate_support`"))
-        return self._along_batch(cast_like(values, self._param), expand)
+        values = np.arange(1 + self._one_count("`enumerate_support`"))
+        return self._along_batch(constant(values, self._param), expand)

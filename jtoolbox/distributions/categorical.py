@@ -8,7 +8,7 @@ from typing import Any
 from jtoolbox import dtypes, ops
 from jtoolbox.distributions import constraints
 from jtoolbox.distributions.odds import Odds, vectors_of
-from jtoolbox.distributions.utils import limits, stopped
+from jtoolbox.distributions.utils import constant, limits, stopped
 from jtoolbox.engine import no_grad
 from jtoolbox.ops.conversion import cast
 from jtoolbox.tensor import Size
@@ -72,4 +72,6 @@ class Categorical(Odds):
         return -ops.sum(logits * self.probs, -1)
 
     def enumerate_support(self, expand: bool = True) -> Any:
-        return self._along_batch(ops.arange(self._num_events), expand)
+        return self._along_batch(
+            constant(range(self._num_events), self._param, dtypes.int64), expand
+        )

@@ -10,7 +10,7 @@ from jtoolbox import ops
 from jtoolbox.distributions import constraints
 from jtoolbox.distributions.beta import Beta
 from jtoolbox.distributions.distribution import Distribution
-from jtoolbox.distributions.utils import broadcast_all, cast_like, limits, stopped
+from jtoolbox.distributions.utils import broadcast_all, constant, limits, stopped
 from jtoolbox.engine import no_grad
 from jtoolbox.ops.sampling_distributions import standard_normal
 
@@ -40,7 +40,7 @@ class LKJCholesky(Distribution):
 
     def _radii(self) -> Beta:
         """The distribution of the squared length of each row's part left of the diagonal."""
-        row = cast_like(ops.arange(self.dim - 1), self.concentration)
+        row = constant(range(self.dim - 1), self.concentration)
         first = row + 0.5
         second = self.concentration[..., None] + 0.5 * (self.dim - 2) - 0.5 * row
         return Beta(first, second, validate_args=False)
@@ -64,7 +64,7 @@ class LKJCholesky(Distribution):
         if self._validate_args:
             self._validate_sample(value)
         diagonal = ops.diagonal(value, 0, -2, -1)[..., 1:]
-        order = cast_like(ops.arange(2, self.dim + 1), self.concentration)
+        order = constant(range(2, self.dim + 1), self.concentration)
         order = 2 * (self.concentration - 1)[..., None] + self.dim - order
         unnormalized = ops.sum(order * ops.log(diagonal), -1)
         return unnormalized - self._log_normalizer()

@@ -6,11 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from jtoolbox import linalg, ops
 from jtoolbox.distributions import constraints
 from jtoolbox.distributions.distribution import Distribution
 from jtoolbox.distributions.multivariate_normal import batch_mahalanobis
-from jtoolbox.distributions.utils import cast_like, lazy_property, own_size
+from jtoolbox.distributions.utils import constant, lazy_property, own_size
 from jtoolbox.ops.sampling_distributions import standard_normal
 
 __all__ = ["LowRankMultivariateNormal", "capacitance_tril", "low_rank_log_det"]
@@ -18,7 +20,7 @@ __all__ = ["LowRankMultivariateNormal", "capacitance_tril", "low_rank_log_det"]
 
 def capacitance_tril(W: Any, D: Any) -> Any:
     """The Cholesky factor of I + W^T diag(D)^-1 W."""
-    identity = cast_like(ops.eye(W.shape[-1]), W)
+    identity = constant(np.eye(W.shape[-1]), W)
     return linalg.cholesky(identity + ops.transpose(W, -2, -1) @ (W / D[..., None]))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -90,8 +91,7 @@ class Multinomial(Distribution):
 
     def entropy(self) -> Any:
         n = self.total_count
-        constant = ops.lgamma(cast_like(ops.full((), n + 1), self._categorical._param))
         count = Binomial(n, probs=self.probs, validate_args=False)
         support = count.enumerate_support(False)[1:]
         repeats = ops.sum(ops.exp(count.log_prob(support)) * ops.lgamma(support + 1), (0, -1))
-        return n * self._categorical.entropy() - constant + repeats
+        return n * self._categorical.entropy() - math.lgamma(n + 1) + repeats

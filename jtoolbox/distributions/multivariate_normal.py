@@ -6,10 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from jtoolbox import linalg, ops
 from jtoolbox.distributions import constraints
 from jtoolbox.distributions.distribution import Distribution
-from jtoolbox.distributions.utils import cast_like, lazy_property
+from jtoolbox.distributions.utils import constant, lazy_property
 from jtoolbox.ops.sampling_distributions import standard_normal
 
 __all__ = ["MatrixForms", "MultivariateNormal", "batch_mahalanobis", "chosen_matrix", "factor_of"]
@@ -34,7 +36,7 @@ def precision_to_scale_tril(precision: Any) -> Any:
     """
     factor = linalg.cholesky(ops.flip(precision, (-2, -1)))
     upper = ops.transpose(ops.flip(factor, (-2, -1)), -2, -1)
-    identity = cast_like(ops.eye(precision.shape[-1]), precision)
+    identity = constant(np.eye(precision.shape[-1]), precision)
     return linalg.solve_triangular(upper, identity, upper=False)
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from jtoolbox import ops
 from jtoolbox.distributions import constraints
 from jtoolbox.distributions.categorical import Categorical
 from jtoolbox.distributions.distribution import Distribution
-from jtoolbox.distributions.utils import cast_like, stopped
+from jtoolbox.distributions.utils import cast_like, constant, stopped
 from jtoolbox.nn import functional as F
 from jtoolbox.tensor import Size
 
@@ -84,7 +86,7 @@ class OneHotCategorical(Distribution):
 
     def enumerate_support(self, expand: bool = True) -> Any:
         n = self._event_shape[0]
-        values = cast_like(ops.eye(n), self._param)
+        values = constant(np.eye(n), self._param)
         values = ops.reshape(values, (n, *(1,) * len(self._batch_shape), n))
         return ops.expand(values, (n, *self._batch_shape, n)) if expand else values
 

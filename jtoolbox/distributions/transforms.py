@@ -21,7 +21,7 @@ from jtoolbox.distributions import constraints
 from jtoolbox.distributions.utils import (
     _sum_rightmost,
     broadcast_all,
-    cast_like,
+    constant,
     known_value,
     lazy_property,
     limits,
@@ -684,7 +684,7 @@ class SoftmaxTransform(_Plain):
 
 def _log_rest(x: Any) -> Any:
     """log of how many pieces of the stick are still to be broken off after each."""
-    return ops.log(cast_like(ops.arange(x.shape[-1], 0, -1), x))
+    return constant(np.log(np.arange(x.shape[-1], 0, -1)), x)
 
 
 class StickBreakingTransform(_Plain):
@@ -729,7 +729,7 @@ class CorrCholeskyTransform(Transform):
         eps = float(limits(x).eps)
         r = vec_to_tril_matrix(ops.clamp(ops.tanh(x), min=-1 + eps, max=1 - eps), diag=-1)
         left = ops.cumprod(ops.sqrt(1 - r**2), -1)
-        identity = cast_like(ops.eye(r.shape[-1]), r)
+        identity = constant(np.eye(r.shape[-1]), r)
         return (r + identity) * F.pad(left[..., :-1], (1, 0), value=1)
 
     def _inverse(self, y: Any) -> Any:

@@ -25,6 +25,7 @@ __all__ = [
     "broadcast_all",
     "cast_like",
     "clamp_probs",
+    "constant",
     "euler_constant",
     "in_brief",
     "is_array",
@@ -94,6 +95,15 @@ def limits(x: Any) -> Any:
 def cast_like(x: Any, other: Any) -> Any:
     """`x` in the type of `other`."""
     return cast(x, dtypes.from_numpy(dtypes.as_numpy(other.dtype)))
+
+
+def constant(values: Any, like: Any, dtype: Any = None) -> Any:
+    """Values known on the host as a Tensor beside `like`, of its type; as an array if it is one."""
+    array = np.asarray(values, dtypes.as_numpy(like.dtype if dtype is None else dtype))
+    if not isinstance(like, Handle):
+        return jnp.asarray(array)
+    place = node_of(like).aval.device
+    return tensor(array, device=None if hasattr(place, "mesh") else place)
 
 
 def _as_array(value: Any, example: Any) -> Any:

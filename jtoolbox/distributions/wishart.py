@@ -12,13 +12,8 @@ from jtoolbox.distributions import constraints
 from jtoolbox.distributions.chi2 import Chi2
 from jtoolbox.distributions.exp_family import ExponentialFamily
 from jtoolbox.distributions.multivariate_normal import MatrixForms, factor_of
-from jtoolbox.distributions.utils import (
-    cast_like,
-    known_value,
-    limits,
-)
+from jtoolbox.distributions.utils import constant, known_value, limits
 from jtoolbox.ops.sampling_distributions import standard_normal
-from jtoolbox.tensor import tensor
 
 __all__ = ["Wishart"]
 
@@ -63,11 +58,7 @@ class Wishart(ExponentialFamily, MatrixForms):
                 "dimensions"
             )
         if isinstance(df, Number):
-            df = (
-                cast_like(tensor(df), matrix)
-                if hasattr(matrix, "detach")
-                else matrix[0, 0] * 0 + df
-            )
+            df = constant(df, matrix)
         batch = ops.broadcast_shapes(tuple(df.shape), tuple(matrix.shape)[:-2])
         event = tuple(matrix.shape)[-2:]
         _check_df(df, event[-1])
@@ -104,8 +95,7 @@ class Wishart(ExponentialFamily, MatrixForms):
 
     def _degrees(self) -> Any:
         """df, df - 1, ..., df - D + 1: those of the chi-squared numbers on the diagonal."""
-        steps = cast_like(ops.arange(self._event_shape[-1]), self._unbroadcasted_scale_tril)
-        return self.df[..., None] - steps
+        return self.df[..., None] - constant(range(self._event_shape[-1]), self.df)
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Any:
         squares = Chi2(self._degrees(), validate_args=False).rsample(sample_shape)
