@@ -39,6 +39,7 @@ class Binomial(BinaryOdds):
         validate_args: bool | None = None,
     ):
         one_of(probs, logits)
+        self._trials = total_count if isinstance(total_count, int) else None
         self.total_count, odds = broadcast_all(total_count, logits if probs is None else probs)
         self.total_count = cast_like(self.total_count, odds)
         self._set_odds(odds if logits is None else None, None if logits is None else odds)
@@ -80,6 +81,8 @@ class Binomial(BinaryOdds):
         return -ops.sum(ops.exp(log_prob) * log_prob, 0)
 
     def _one_count(self, user: str) -> int:
+        if self._trials is not None:
+            return self._trials
         counts = known_value(self.total_count)
         if counts is None:
             raise NotImplementedError(

@@ -138,7 +138,7 @@ def _gamma(p: Any, q: Any) -> Any:
 @register_kl(Gumbel, Gumbel)
 def _gumbel(p: Any, q: Any) -> Any:
     ratio, distance = p.scale / q.scale, q.loc / q.scale - p.loc / q.scale
-    moment = ops.exp(distance + ops.lgamma(1 + ratio) - euler_constant * 0)
+    moment = ops.exp(distance + ops.lgamma(1 + ratio))
     return -ops.log(ratio) - distance + ratio * euler_constant + moment - (1 + euler_constant)
 
 
@@ -364,7 +364,8 @@ def _continuous_bernoulli_exponential(p: Any, q: Any) -> Any:
 @register_kl(ContinuousBernoulli, Uniform)
 def _continuous_bernoulli_uniform(p: Any, q: Any) -> Any:
     result = -p.entropy() + ops.log(q.high - q.low)
-    return ops.where((q.low > 0) | (q.high < 1), math.inf, result)
+    # As PyTorch, infinite also where the interval ends at 0 or 1.
+    return ops.where((q.low >= 0) | (q.high <= 1), math.inf, result)
 
 
 @register_kl(Exponential, Gamma)
@@ -411,22 +412,30 @@ def _normal_laplace(p: Any, q: Any) -> Any:
     return -p.entropy() + ops.log(2 * q.scale) + mean_distance / q.scale
 
 
+def _with_moments(p: Any, order: int) -> tuple[Any, Pareto]:
+    """Where a Pareto p lacks the moment of this order, and p made to have it there."""
+    lacks = p.alpha <= order
+    alpha = ops.where(lacks, order + 1.0, p.alpha)
+    return lacks, Pareto(p.scale, alpha, validate_args=False)
+
+
 @register_kl(Pareto, Exponential)
 def _pareto_exponential(p: Any, q: Any) -> Any:
-    result = -p.entropy() - ops.log(q.rate) + q.rate * p.mean
-    return ops.where(p.alpha <= 1, math.inf, result)
+    lacks, p = _with_moments(p, 1)
+    return ops.where(lacks, math.inf, -p.entropy() - ops.log(q.rate) + q.rate * p.mean)
 
 
 @register_kl(Pareto, Gamma)
 def _pareto_gamma(p: Any, q: Any) -> Any:
+    lacks, p = _with_moments(p, 1)
     log_mean = ops.log(p.scale) + 1 / p.alpha
-    result = -p.entropy() + _to_gamma(q, log_mean, p.mean)
-    return ops.where(p.alpha <= 1, math.inf, result)
+    return ops.where(lacks, math.inf, -p.entropy() + _to_gamma(q, log_mean, p.mean))
 
 
 @register_kl(Pareto, Normal)
 def _pareto_normal(p: Any, q: Any) -> Any:
-    return ops.where(p.alpha <= 2, math.inf, _by_moments(p, q))
+    lacks, p = _with_moments(p, 2)
+    return ops.where(lacks, math.inf, _by_moments(p, q))
 
 
 @register_kl(Uniform, Beta)
