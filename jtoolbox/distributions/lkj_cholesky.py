@@ -23,6 +23,7 @@ class LKJCholesky(Distribution):
     `dim` is D >= 2 (ValueError otherwise), `concentration` > 0: 1 is uniform, larger ones favour
     small correlations. Samples are made row by row ("onion"). Generating random correlation
     matrices based on vines and extended onion method, https://doi.org/10.1016/j.jmva.2009.04.008
+    PyTorch 2.13 draws the rows from the third on too long; here the samples follow `log_prob`.
     """
 
     arg_constraints = {"concentration": constraints.positive}
@@ -41,7 +42,7 @@ class LKJCholesky(Distribution):
     def _radii(self) -> Beta:
         """The distribution of the squared length of each row's part left of the diagonal."""
         row = constant(range(self.dim - 1), self.concentration)
-        first = row + 0.5
+        first = 0.5 * row + 0.5
         second = self.concentration[..., None] + 0.5 * (self.dim - 2) - 0.5 * row
         return Beta(first, second, validate_args=False)
 
