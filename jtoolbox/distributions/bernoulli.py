@@ -67,7 +67,7 @@ class Bernoulli(BinaryOdds, ExponentialFamily):
     def _natural_params(self) -> tuple[Any, ...]:
         return (ops.logit(self.probs),)
 
-    def _log_normalizer(self, x: Any) -> Any:  # type: ignore[override]
+    def _log_normalizer(self, x: Any) -> Any:
         return F.softplus(x)
 
-    _mean_carrier_measure = 0  # type: ignore[assignment]
+    _mean_carrier_measure = 0

@@ -13,8 +13,7 @@ import numpy as np
 
 from jtoolbox import ops
 from jtoolbox.distributions.utils import known_value, limits, shown
-from jtoolbox.engine.graph import Handle
-from jtoolbox.tensor import tensor
+from jtoolbox.tensor import Tensor, tensor
 
 __all__ = [
     *("Constraint", "MixtureSameFamilyConstraint", "boolean", "cat", "corr_cholesky", "dependent"),
@@ -65,7 +64,7 @@ def holds(constraint: Constraint, value: Any) -> bool:
     if known is None:
         return True
     result = known.check(host if known._takes_numpy else tensor(host))
-    found = known_value(result) if isinstance(result, Handle) else np.asarray(result)
+    found = known_value(result) if isinstance(result, Tensor) else np.asarray(result)
     return found is None or bool(np.all(found))
 
 
@@ -262,8 +261,8 @@ class _Multinomial(_Ours):
     def __init__(self, upper_bound: Any):
         self.upper_bound = upper_bound
 
-    def check(self, x: Any) -> Any:
-        return (x >= 0).all(-1) & (x.sum(-1) <= self.upper_bound)
+    def check(self, value: Any) -> Any:
+        return (value >= 0).all(-1) & (value.sum(-1) <= self.upper_bound)
 
 
 class _OneHot(_Ours):
@@ -328,7 +327,7 @@ class _Square(_Matrix):
 
     def check(self, value: Any) -> Any:
         square = value.shape[-1] == value.shape[-2]
-        if isinstance(value, Handle):
+        if isinstance(value, Tensor):
             return ops.full(value.shape[:-2], square)
         return np.full(value.shape[:-2], square)
 
@@ -378,7 +377,7 @@ class _Composite(Constraint):
         return None if any(p is None for p in parts) else self._with(parts)
 
     @property
-    def _takes_numpy(self) -> bool:  # type: ignore[override]
+    def _takes_numpy(self) -> bool:
         return all(c._takes_numpy for c in self._parts())
 
     @property

@@ -28,7 +28,7 @@ class ContinuousBernoulli(BinaryOdds, ExponentialFamily):
     arg_constraints = {"probs": constraints.unit_interval, "logits": constraints.real}
     support = constraints.unit_interval
     has_rsample = True
-    _mean_carrier_measure = 0  # type: ignore[assignment]
+    _mean_carrier_measure = 0
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class ContinuousBernoulli(BinaryOdds, ExponentialFamily):
     def _natural_params(self) -> tuple[Any, ...]:
         return (self.logits,)
 
-    def _log_normalizer(self, x: Any) -> Any:  # type: ignore[override]
+    def _log_normalizer(self, x: Any) -> Any:
         """log((exp(x) - 1) / x), a Taylor series around 0."""
         low, high = self._lims
         stable = (x <= low - 0.5) | (x > high - 0.5)

@@ -6,7 +6,7 @@ import copy
 import inspect
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jtoolbox import ops
 from jtoolbox.distributions import constraints
@@ -160,15 +160,20 @@ class Distribution:
 
     # --- what subclasses define
 
-    @property
-    def arg_constraints(self) -> dict[str, constraints.Constraint]:
-        """The constraint of each parameter."""
-        raise NotImplementedError(f"{type(self).__name__} does not define arg_constraints")
+    if TYPE_CHECKING:  # subclasses have them as attributes or as properties
+        arg_constraints: Any
+        support: Any
+    else:
 
-    @property
-    def support(self) -> Any:
-        """The constraint of the samples."""
-        raise NotImplementedError(f"{type(self).__name__} does not define support")
+        @property
+        def arg_constraints(self) -> dict[str, constraints.Constraint]:
+            """The constraint of each parameter."""
+            raise NotImplementedError(f"{type(self).__name__} does not define arg_constraints")
+
+        @property
+        def support(self) -> Any:
+            """The constraint of the samples."""
+            raise NotImplementedError(f"{type(self).__name__} does not define support")
 
     @property
     def mean(self) -> Any:

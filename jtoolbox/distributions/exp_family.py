@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 
@@ -25,12 +25,19 @@ class ExponentialFamily(Distribution):
     def _natural_params(self) -> tuple[Any, ...]:
         raise NotImplementedError(f"{type(self).__name__} does not define _natural_params")
 
-    def _log_normalizer(self, *natural_params: Any) -> Any:
-        raise NotImplementedError(f"{type(self).__name__} does not define _log_normalizer")
+    if TYPE_CHECKING:  # families define them with their own arguments, or as constants
+        _log_normalizer: Any
+        _mean_carrier_measure: Any
+    else:
 
-    @property
-    def _mean_carrier_measure(self) -> Any:
-        raise NotImplementedError(f"{type(self).__name__} does not define _mean_carrier_measure")
+        def _log_normalizer(self, *natural_params: Any) -> Any:
+            raise NotImplementedError(f"{type(self).__name__} does not define _log_normalizer")
+
+        @property
+        def _mean_carrier_measure(self) -> Any:
+            raise NotImplementedError(
+                f"{type(self).__name__} does not define _mean_carrier_measure"
+            )
 
     def entropy(self) -> Any:
         """F(eta) - <eta, F'(eta)> - E[k(x)], with F' by automatic differentiation."""

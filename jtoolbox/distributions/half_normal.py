@@ -19,8 +19,8 @@ class Half(TransformedDistribution):
     """|x| of a distribution that is symmetric around 0, with a `scale`."""
 
     arg_constraints = {"scale": constraints.positive}
-    support = constraints.nonnegative  # type: ignore[assignment]
-    has_rsample = True  # type: ignore[assignment]
+    support = constraints.nonnegative
+    has_rsample = True
     base_dist: Any
 
     def __init__(self, base: Distribution, validate_args: bool | None = None):
@@ -46,7 +46,7 @@ class Half(TransformedDistribution):
             self._validate_sample(value)
         return 2 * self.base_dist.cdf(value) - 1
 
-    def icdf(self, prob: Any) -> Any:
+    def icdf(self, prob: Any) -> Any:  # type: ignore[override]
         return self.base_dist.icdf((prob + 1) / 2)
 
     def entropy(self) -> Any:

@@ -17,8 +17,8 @@ class LogNormal(TransformedDistribution):
     """exp(x) of a normal x: `loc` and `scale` > 0 are mean and deviation of the logarithm."""
 
     arg_constraints = {"loc": constraints.real, "scale": constraints.positive}
-    support = constraints.positive  # type: ignore[assignment]
-    has_rsample = True  # type: ignore[assignment]
+    support = constraints.positive
+    has_rsample = True
     base_dist: Normal
 
     def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None):

@@ -89,11 +89,11 @@ class MixtureSameFamily(Distribution):
     def _padded(self, value: Any) -> Any:
         return ops.unsqueeze(value, self._along())
 
-    def cdf(self, x: Any) -> Any:
+    def cdf(self, x: Any) -> Any:  # type: ignore[override]
         cdf = self.component_distribution.cdf(self._padded(x))
         return ops.sum(cdf * self.mixture_distribution.probs, -1)
 
-    def log_prob(self, x: Any) -> Any:
+    def log_prob(self, x: Any) -> Any:  # type: ignore[override]
         if self._validate_args:
             self._validate_sample(x)
         log_prob = self.component_distribution.log_prob(self._padded(x))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jtoolbox.distributions import constraints
 from jtoolbox.distributions.distribution import Distribution
@@ -63,17 +63,22 @@ class TransformedDistribution(Distribution):
         new.base_dist = base.expand(tuple(shape)[: len(shape) - len(base.event_shape)])
         return new
 
-    @constraints.dependent_property(is_discrete=False)
-    def support(self) -> Any:
-        if not self.transforms:
-            return self.base_dist.support
-        support = self.transforms[-1].codomain
-        extra = len(self._event_shape) - support.event_dim
-        return constraints.independent(support, extra) if extra > 0 else support
+    if TYPE_CHECKING:  # those made of this one know them as constants
+        support: Any
+        has_rsample: Any
+    else:
 
-    @property
-    def has_rsample(self) -> bool:  # type: ignore[override]
-        return self.base_dist.has_rsample
+        @constraints.dependent_property(is_discrete=False)
+        def support(self) -> Any:
+            if not self.transforms:
+                return self.base_dist.support
+            support = self.transforms[-1].codomain
+            extra = len(self._event_shape) - support.event_dim
+            return constraints.independent(support, extra) if extra > 0 else support
+
+        @property
+        def has_rsample(self) -> bool:
+            return self.base_dist.has_rsample
 
     def _transformed(self, x: Any) -> Any:
         for transform in self.transforms:

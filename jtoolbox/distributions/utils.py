@@ -14,12 +14,12 @@ import numpy as np
 
 from jtoolbox import dtypes, ops
 from jtoolbox.engine import enable_grad
-from jtoolbox.engine.graph import Handle, is_tracer
+from jtoolbox.engine.graph import is_tracer
 from jtoolbox.engine.modes import mode
 from jtoolbox.engine.record import node_of
 from jtoolbox.nn import functional as F
 from jtoolbox.ops.conversion import cast
-from jtoolbox.tensor import Size, tensor
+from jtoolbox.tensor import Size, Tensor, tensor
 
 __all__ = [
     "broadcast_all",
@@ -46,7 +46,7 @@ euler_constant = 0.57721566490153286060
 
 def is_array(x: Any) -> bool:
     """Whether `x` is a Tensor, an array of JAX or NumPy, or a tracer."""
-    return isinstance(x, (Handle, jax.Array, np.ndarray))
+    return isinstance(x, (Tensor, jax.Array, np.ndarray))
 
 
 def known_value(x: Any) -> np.ndarray | None:
@@ -54,7 +54,7 @@ def known_value(x: Any) -> np.ndarray | None:
 
     Runs nothing: a pending Tensor, a tracer and an array on an accelerator have no known value.
     """
-    if isinstance(x, Handle):
+    if isinstance(x, Tensor):
         x = node_of(x).value
     if isinstance(x, (np.ndarray, np.generic, int, float)):
         return np.asarray(x)
@@ -74,7 +74,7 @@ def in_brief(x: Any) -> Any:
     shape = own_size(tuple(x.shape))
     if shape.numel() != 1 or known_value(x) is not None:
         return shape if shape.numel() != 1 else shown(x)
-    traced = is_tracer(node_of(x).value if isinstance(x, Handle) else x)
+    traced = is_tracer(node_of(x).value if isinstance(x, Tensor) else x)
     if traced or mode.capture is not None:
         return shape
     return x if shape else x.item()
@@ -82,7 +82,7 @@ def in_brief(x: Any) -> Any:
 
 def stopped(x: Any) -> Any:
     """A sample as a constant, also where JAX and not the grad mode records gradients."""
-    if isinstance(x, Handle):
+    if isinstance(x, Tensor):
         return x.detach() if is_tracer(node_of(x).value) else x
     return jax.lax.stop_gradient(x)
 
@@ -100,7 +100,7 @@ def cast_like(x: Any, other: Any) -> Any:
 def constant(values: Any, like: Any, dtype: Any = None) -> Any:
     """Values known on the host as a Tensor beside `like`, of its type; as an array if it is one."""
     array = np.asarray(values, dtypes.as_numpy(like.dtype if dtype is None else dtype))
-    if not isinstance(like, Handle):
+    if not isinstance(like, Tensor):
         return jnp.asarray(array)
     place = node_of(like).aval.device
     return tensor(array, device=None if hasattr(place, "mesh") else place)
@@ -114,7 +114,7 @@ def _as_array(value: Any, example: Any) -> Any:
         return value
     if example is None:
         return tensor(value, dtype=dtypes.get_default_dtype())
-    if isinstance(example, Handle):
+    if isinstance(example, Tensor):
         return tensor(value, dtype=example.dtype)
     return jnp.asarray(value, example.dtype)
 
@@ -176,7 +176,7 @@ def vec_to_tril_matrix(vec: Any, diag: int = 0) -> Any:
     n = (
         math.isqrt((1 + 2 * diag) ** 2 + 8 * length + 4 * abs(diag) * (diag + 1)) - 1 - 2 * diag
     ) // 2
-    rows, columns = np.tril_indices(n, diag) if n > 0 else (np.zeros(0), np.zeros(0))
+    rows, columns = np.tril_indices(max(n, 0), diag)
     if n <= 0 or len(rows) != length:
         raise ValueError(
             f"The size of last dimension is {length} which cannot be expressed as the lower "
@@ -209,7 +209,7 @@ class lazy_property:
             return self
         with enable_grad():
             value = self.wrapped(instance)
-        traced = is_tracer(node_of(value).value if isinstance(value, Handle) else value)
+        traced = is_tracer(node_of(value).value if isinstance(value, Tensor) else value)
         if not traced and mode.capture is None and mode.functional is None:
             setattr(instance, self.wrapped.__name__, value)
         return value
