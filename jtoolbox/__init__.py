@@ -1,6 +1,8 @@
 """The PyTorch toolbox on JAX: `import jtoolbox as torch`."""
 
 # ruff: noqa: F401, F403
+import importlib as _importlib
+
 from jtoolbox import (
     accelerator,
     amp,
@@ -190,4 +192,6 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> object:
+    if name == "distributions":  # fifty modules that most programs do not need
+        return _importlib.import_module("jtoolbox.distributions")
     raise AttributeError(_missing_name(name, [n for n in globals() if not n.startswith("_")]))
