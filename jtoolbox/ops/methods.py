@@ -18,7 +18,7 @@ from jtoolbox import dtypes, ops
 from jtoolbox.engine import inplace
 from jtoolbox.engine.graph import Handle
 from jtoolbox.engine.record import Hooks, node_of
-from jtoolbox.ops import conversion, filling, index_write, indexing, printing, shape
+from jtoolbox.ops import conversion, filling, index_write, indexing, printing, shape, strides
 from jtoolbox.ops.dims import canonical_dim
 from jtoolbox.ops.torch_names import MODULE_NAMES, TENSOR_NAMES
 
@@ -116,8 +116,10 @@ def _is_signed(self: Any) -> bool:
 
 
 def _is_contiguous(self: Any, memory_format: Any = None) -> bool:
-    """True: rows are stored one after another here."""
-    return True
+    """Whether PyTorch would store the rows one after another. True for other memory formats, which
+    are the compiler's business here."""
+    other = memory_format is not None and "channels_last" in str(memory_format)
+    return other or strides.are_contiguous(self.shape, strides.strides_of(self))
 
 
 def _pin_memory(self: Any, device: Any = None) -> Any:
@@ -154,9 +156,9 @@ def _new_legacy(self: Any, *data: Any) -> Any:
 
 
 def _stride(self: Any, dim: int | None = None) -> Any:
-    """How many elements apart neighbours lie in each dimension, rows being contiguous."""
-    strides = tuple(int(np.prod(self.shape[i + 1 :])) or 1 for i in range(self.ndim))
-    return strides if dim is None else strides[canonical_dim(dim, self.ndim)]
+    """How many elements apart neighbours lie in each dimension, as PyTorch would store them."""
+    steps = strides.strides_of(self)
+    return steps if dim is None else steps[canonical_dim(dim, self.ndim)]
 
 
 def _resize_as(self: Any, other: Any, memory_format: Any = None) -> Any:
