@@ -24,6 +24,7 @@ from jtoolbox import (
     random,
     serialization,
     signal,
+    sparse,
     special,
     utils,
     version,
@@ -89,6 +90,8 @@ from jtoolbox.engine import (
     synchronize,
 )
 from jtoolbox.func import tree, vmap
+from jtoolbox.in_place import *
+from jtoolbox.legacy import *
 from jtoolbox.namespace import *
 from jtoolbox.nn.functional import (
     adaptive_avg_pool1d,
@@ -177,7 +180,31 @@ from jtoolbox.random import (
     set_rng_state,
 )
 from jtoolbox.serialization import load, save
+from jtoolbox.sparse.functions import (
+    abs,
+    add,
+    addmm,
+    clone,
+    div,
+    dsmm,
+    hspmm,
+    matmul,
+    mm,
+    mul,
+    mv,
+    neg,
+    pow,
+    saddmm,
+    smm,
+    spmm,
+    sqrt,
+    sub,
+    t,
+    transpose,
+)
+from jtoolbox.sparse.tensor import sparse_coo_tensor, sparse_csr_tensor
 from jtoolbox.summary import summary
+from jtoolbox.switches import *
 from jtoolbox.tensor import (
     Size,
     Tensor,

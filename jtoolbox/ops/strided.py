@@ -9,14 +9,14 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jtoolbox.engine import Array, inplace, op
+from jtoolbox.engine import Array, op
 from jtoolbox.ops.creation import empty
 from jtoolbox.ops.indexing import cast_value
 from jtoolbox.ops.shape import permute
 from jtoolbox.ops.strides import are_contiguous, contiguous_strides, offset_of, strides_of
 
 __all__ = [
-    *("as_strided", "as_strided_", "as_strided_copy", "as_strided_scatter"),
+    *("as_strided", "as_strided_copy", "as_strided_scatter"),
     *("empty_permuted", "empty_strided"),
 ]
 
@@ -87,13 +87,6 @@ def as_strided_copy(
 @op(saves="none", name="as_strided_copy")
 def _as_strided_copy(input: Array, size: tuple, stride: tuple, offset: int) -> Array:
     return jnp.reshape(input, (-1,))[_places(size, stride, offset)]
-
-
-def as_strided_(
-    input: Any, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None
-) -> Any:
-    """`as_strided`, in place: the tensor itself takes that shape."""
-    return inplace(input, as_strided_copy(input, size, stride, storage_offset))
 
 
 @op(saves="none", name="as_strided_scatter")
