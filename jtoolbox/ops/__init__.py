@@ -17,6 +17,7 @@ from jtoolbox.ops import (
     indexing,
     joining,
     linalg,
+    lowrank,
     matrices,
     norms,
     products,
@@ -50,11 +51,13 @@ from jtoolbox.ops.conversion import clone
 from jtoolbox.ops.copies import *
 from jtoolbox.ops.creation import *
 from jtoolbox.ops.elementwise import *
+from jtoolbox.ops.factorizations import geqrf, lu, lu_solve, lu_unpack, orgqr, ormqr
 from jtoolbox.ops.gathering import *
 from jtoolbox.ops.index_write import *
 from jtoolbox.ops.indexing import *
 from jtoolbox.ops.joining import *
 from jtoolbox.ops.linalg import *
+from jtoolbox.ops.lowrank import *
 from jtoolbox.ops.matrices import *
 from jtoolbox.ops.norms import *
 from jtoolbox.ops.printing import get_printoptions, set_printoptions
@@ -79,7 +82,10 @@ from jtoolbox.ops.strided import *
 from jtoolbox.ops.variance import *
 from jtoolbox.ops.windows import *
 
-__all__ = ["clone", "get_printoptions", "igamma", "igammac", "set_printoptions"]
+__all__ = [
+    *("clone", "geqrf", "get_printoptions", "igamma", "igammac", "lu", "lu_solve", "lu_unpack"),
+    *("orgqr", "ormqr", "set_printoptions"),
+]
 __all__ += arithmetic.__all__
 __all__ += bitwise.__all__
 __all__ += calculus.__all__
@@ -95,6 +101,7 @@ __all__ += index_write.__all__
 __all__ += indexing.__all__
 __all__ += joining.__all__
 __all__ += linalg.__all__
+__all__ += lowrank.__all__
 __all__ += matrices.__all__
 __all__ += norms.__all__
 __all__ += products.__all__

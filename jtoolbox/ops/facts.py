@@ -131,7 +131,7 @@ def _zero(self: Any) -> int:
 
 
 METHODS: dict[str, Callable[..., Any]] = {
-    **{name: _no for name in ("is_conj", "is_neg", "is_shared", "is_distributed")},
+    **dict.fromkeys(("is_conj", "is_neg", "is_shared", "is_distributed"), _no),
     **{"is_inference": _is_inference, "is_pinned": lambda self, device=None: False},
     **{"share_memory_": _share_memory, "record_stream": _record_stream, "map_": _map},
     **{"data_ptr": data_ptr, "const_data_ptr": data_ptr, "is_set_to": _is_set_to},

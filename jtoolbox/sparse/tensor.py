@@ -28,7 +28,8 @@ from jtoolbox.ops.host import host_value
 from jtoolbox.sparse import kernels
 from jtoolbox.tensor import Size, Tensor, tensor
 
-__all__ = ["SparseTensor", "sparse_coo_tensor", "sparse_csr_tensor", "to_sparse", "to_sparse_csr"]
+__all__ = ["SparseTensor", "sparse_coo_tensor", "sparse_csr_tensor", "sparse_mask", "to_sparse"]
+__all__ += ["to_sparse_csr"]
 
 
 class SparseTensor:
@@ -483,9 +484,7 @@ def sparse_coo_tensor(
     if dtypes.kind(dtypes.as_numpy(places.dtype)) != 1 and places.shape[-1:] != (0,):
         raise RuntimeError(f"indices must be an int64 tensor, got {places.dtype}")
     if places.ndim != 2:
-        raise RuntimeError(
-            "indices must be sparse_dim x nnz, but got: " + str(list(places.shape))
-        )
+        raise RuntimeError("indices must be sparse_dim x nnz, but got: " + str(list(places.shape)))
     if not entries.ndim or entries.shape[0] != places.shape[1]:
         raise RuntimeError(
             f"indices and values must have same nnz, but got nnz from indices: {places.shape[1]}, "
