@@ -82,10 +82,8 @@ from jtoolbox.ops.strided import *
 from jtoolbox.ops.variance import *
 from jtoolbox.ops.windows import *
 
-__all__ = [
-    *("clone", "geqrf", "get_printoptions", "igamma", "igammac", "lu", "lu_solve", "lu_unpack"),
-    *("orgqr", "ormqr", "set_printoptions"),
-]
+__all__ = ["clone", "geqrf", "get_printoptions", "igamma", "igammac", "lu", "lu_solve"]
+__all__ += ["lu_unpack", "orgqr", "ormqr", "set_printoptions"]
 __all__ += arithmetic.__all__
 __all__ += bitwise.__all__
 __all__ += calculus.__all__

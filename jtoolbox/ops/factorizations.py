@@ -119,7 +119,7 @@ def lu_solve(b: Any, LU_data: Any, LU_pivots: Any) -> Any:
 
 
 def _ldl(a: Array) -> Array:
-    """L below the diagonal and D on it, of the symmetric (or Hermitian) matrix in the lower half."""
+    """L below the diagonal and D on it, of the Hermitian matrix in the lower half."""
 
     def column(k: Array, a: Array) -> Array:
         below = jnp.arange(a.shape[-1]) > k

@@ -1,4 +1,4 @@
-"""Functions of probability: the normal distribution, entropy, incomplete gamma and zeta functions."""
+"""Functions of probability: the normal distribution, entropy, incomplete gamma, zeta."""
 
 from __future__ import annotations
 

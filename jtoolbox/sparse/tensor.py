@@ -276,7 +276,7 @@ class SparseTensor:
         return self._map(lambda v: ops.pow(v, exponent))
 
     def mul(self, other: Any) -> SparseTensor:
-        """The product with a number, element by element with a dense tensor, or with a sparse one."""
+        """The product with a number, or element by element with a dense or sparse tensor."""
         if isinstance(other, SparseTensor):
             return _intersection(self, other)
         if np.ndim(other) == 0:
@@ -470,10 +470,10 @@ def sparse_coo_tensor(
     check_invariants: bool | None = None,
     is_coalesced: bool | None = None,
 ) -> SparseTensor:
-    """A sparse tensor with `values`, (entries, ...), at the places `indices`, (dimensions, entries).
+    """A sparse tensor with `values`, (entries, ...), at `indices`, (dimensions, entries).
 
-    Values at one place add up. Without `size`, the places decide. Gradients flow to `values` if they
-    require grad. RuntimeError for places outside the size, or shapes that do not fit;
+    Values at one place add up. Without `size`, the places decide. Gradients flow to `values` if
+    they require grad. RuntimeError for places outside the size, or shapes that do not fit;
     `sparse_coo_tensor(size)` alone has no entries.
     """
     if values is None:

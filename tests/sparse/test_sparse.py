@@ -151,7 +151,7 @@ def test_a_leaf_gets_a_sparse_gradient():
 ERRORS = [
     (
         lambda t: t.sparse_coo_tensor(PLACES, VALUES, (2, 3)),
-        "for dim 0, size is 2 but found index 2",
+        "size is 2 but found index 2",
     ),
     (lambda t: t.sparse_coo_tensor(PLACES - 1, VALUES, SIZE), "found negative index -1"),
     (lambda t: t.sparse_coo_tensor(PLACES, VALUES, (4, 3, 2)), "number of dimensions must be"),
@@ -159,7 +159,7 @@ ERRORS = [
     (lambda t: t.sparse_coo_tensor(PLACES, VALUES, SIZE).values(), "on an uncoalesced tensor"),
     (
         lambda t: t.sparse_coo_tensor(PLACES, VALUES, SIZE) @ t.ones(4, 2),
-        "(?i)cannot be multiplied|size",
+        "cannot be multi",
     ),
     (lambda t: t.ones(2).indices(), "expected sparse coordinate tensor layout"),
     (lambda t: t.ones(2).values(), "expected sparse tensor layout"),
