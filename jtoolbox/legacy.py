@@ -17,7 +17,7 @@ __all__ = [
 
 
 class TensorType(type):
-    """The class of the typed classes: calling one makes a Tensor, `isinstance` asks for its type."""
+    """The class of the typed classes: calling one makes a Tensor, `isinstance` asks its type."""
 
     dtype: dtypes.dtype
 
