@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import jax.numpy as jnp
 import numpy as np
 
-from jtoolbox import dtypes
+from jtoolbox import dtypes, ops
 from jtoolbox.engine.graph import Handle
 from jtoolbox.engine.record import as_node
 from jtoolbox.layouts import (
@@ -67,6 +67,9 @@ __all__ = [
     "sparse_csr",
     "strided",
     "to_dlpack",
+    "unsafe_chunk",
+    "unsafe_split",
+    "unsafe_split_with_sizes",
 ]
 
 F = TypeVar("F")
@@ -237,6 +240,23 @@ def frombuffer(
         )
     values = np.frombuffer(buffer, dtype.dtype, count, offset)
     return tensor(values.copy(), requires_grad=requires_grad)
+
+
+def unsafe_chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """`chunk`: writes of the parts are tracked here."""
+    return ops.chunk(input, chunks, dim)
+
+
+def unsafe_split(tensor: Tensor, split_size: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """`split`: writes of the parts are tracked here."""
+    return ops.split(tensor, split_size, dim)
+
+
+def unsafe_split_with_sizes(
+    input: Tensor, split_sizes: Sequence[int], dim: int = 0
+) -> tuple[Tensor, ...]:
+    """`split_with_sizes`: writes of the parts are tracked here."""
+    return ops.split_with_sizes(input, split_sizes, dim)
 
 
 def to_dlpack(tensor: Tensor) -> Any:

@@ -101,6 +101,25 @@ def test_facts_about_tensors():
     assert x.tolist() == [3.0, 4.0]
 
 
+def test_random_state_is_put_back():
+    jtoolbox.manual_seed(3)
+    with jtoolbox.random.fork_rng():
+        inside = jtoolbox.rand(3)
+    assert jtoolbox.rand(3).tolist() == inside.tolist()
+    count, chance = jtoolbox.full((1000,), 10.0), jtoolbox.full((1000,), 0.3)
+    drawn = jtoolbox.binomial(count, chance)
+    assert abs(float(drawn.mean()) - 3) < 0.3
+    assert drawn.dtype is jtoolbox.float32
+
+
+def test_histogramdd():
+    points = np.array([[0.0, 1], [1, 0], [2, 0], [2, 2]], np.float32)
+    ours = jtoolbox.histogramdd(jtoolbox.tensor(points), bins=[3, 3])
+    theirs = torch.histogramdd(torch.tensor(points), bins=[3, 3])
+    np.testing.assert_array_equal(ours.hist.numpy(), theirs.hist.numpy())
+    np.testing.assert_allclose(ours.bin_edges[0].numpy(), theirs.bin_edges[0].numpy(), rtol=1e-6)
+
+
 def test_frombuffer():
     data = bytearray(b"abcdefgh")
     ours = jtoolbox.frombuffer(data, dtype=jtoolbox.uint8, offset=1, count=3)

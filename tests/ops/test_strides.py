@@ -90,6 +90,6 @@ def test_as_strided_reads_and_writes_the_base():
     assert x.tolist() == [9.0, 1.0, 2.0, 9.0, 4.0, 5.0]
     with pytest.raises(RuntimeError, match="out of bounds"):
         x.as_strided((4,), (2,))
-    with pytest.raises(RuntimeError, match="call it on the base|Call it on the base"):
+    with pytest.raises(RuntimeError, match="Call it on the base"):
         x.view(2, 3).t().as_strided((2,), (1,))
     assert jtoolbox.empty_strided((2, 3), (1, 2)).stride() == (1, 2)
