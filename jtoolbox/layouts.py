@@ -9,7 +9,9 @@ class memory_format(str):
     __slots__ = ()
 
     def __repr__(self) -> str:
-        return f"torch.{self}"
+        return f"torch.{str.__str__(self)}"
+
+    __str__ = __repr__
 
 
 class layout(str):
@@ -18,7 +20,9 @@ class layout(str):
     __slots__ = ()
 
     def __repr__(self) -> str:
-        return f"torch.{self}"
+        return f"torch.{str.__str__(self)}"
+
+    __str__ = __repr__
 
 
 contiguous_format = memory_format("contiguous_format")

@@ -41,8 +41,11 @@ def data_ptr(self: Any) -> int:
     It is no address: arrays may move. A view that begins later has a larger one.
     """
     link = self._view
-    base = self if link is None else link.family.base()
-    return id(link.family if base is None else base) + offset_of(self) * self.itemsize
+    base = self
+    if link is not None:
+        base = link.family.base()
+        base = link.family if base is None else base
+    return id(base) + offset_of(self) * self.itemsize
 
 
 def _is_set_to(self: Any, tensor: Any) -> bool:

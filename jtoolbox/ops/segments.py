@@ -83,7 +83,7 @@ def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
     sizes = (shape,) if isinstance(shape, int) else tuple(shape)
     if any(n < 0 for n in sizes):
         raise ValueError(f"'shape' cannot have negative values, but got {sizes}")
-    if dtypes.kind(dtypes.as_numpy(indices.dtype)) != 1:
+    if dtypes.kind(np.dtype(dtypes.as_numpy(indices.dtype))) != 1:
         raise ValueError(
             f"expected 'indices' to be integer dtype, but got {dtypes.from_numpy(indices.dtype)}"
         )

@@ -170,7 +170,7 @@ def _istft(
     normalized: bool, onesided: bool, length: int | None, return_complex: bool,
 ) -> Array:  # fmt: skip
     real = jnp.zeros((), input.dtype).real.dtype
-    window = _window("istft", window, width, n_fft, real)
+    weights = _window("istft", window, width, n_fft, real)
     spectrum = jnp.swapaxes(input, -1, -2)
     norm = "ortho" if normalized else None
     if onesided:
@@ -178,8 +178,8 @@ def _istft(
     else:
         frames = jnp.fft.ifft(spectrum, norm=norm)
         frames = frames if return_complex else frames.real
-    signal = _overlapped(frames * window, hop)
-    envelope = _overlapped(jnp.broadcast_to(jnp.abs(window) ** 2, frames.shape[-2:]), hop)
+    signal = _overlapped(frames * weights, hop)
+    envelope = _overlapped(jnp.broadcast_to(jnp.abs(weights) ** 2, frames.shape[-2:]), hop)
     start, size = _kept(n_fft, hop, frames.shape[-2], center, length)
     out = signal[..., start : start + size] / envelope[start : start + size]
     return jnp.pad(out, [(0, 0)] * (out.ndim - 1) + [(0, max(0, size - out.shape[-1]))])

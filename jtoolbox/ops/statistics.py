@@ -273,7 +273,7 @@ def histogramdd(
     """
     points = host_value(input, "histogramdd")
     points = points.reshape(-1, points.shape[-1])
-    limits = None if range is None else np.reshape(range, (-1, 2)).tolist()
+    limits: Any = None if range is None else np.reshape(range, (-1, 2)).tolist()
     if not isinstance(bins, int) and np.ndim(bins[0]):
         bins = [host_value(edges, "histogramdd") for edges in bins]
     weights = None if weight is None else host_value(weight, "histogramdd").reshape(-1)

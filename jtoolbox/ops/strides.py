@@ -227,8 +227,10 @@ def strides_of(x: Any) -> tuple[int, ...]:
     A tensor that is no view has its rows one after another, and so has a view that PyTorch would
     have had to copy.
     """
-    if not isinstance(x, Handle) or x._view is None:
+    if not isinstance(x, Handle):
         return contiguous_strides(np.shape(x))
+    if x._view is None:
+        return contiguous_strides(x._node.aval.shape)
     shape, links = _cuts(x)
     layout: Layout | None = (shape, contiguous_strides(shape))
     for link in links:

@@ -18,6 +18,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 from jtoolbox import dtypes, ops
 from jtoolbox.layouts import layout as Layout
@@ -418,7 +419,8 @@ def _matrix(name: str, x: SparseTensor) -> None:
 
 
 def _flat(x: SparseTensor) -> np.ndarray:
-    return np.ravel_multi_index(tuple(host_value(x._places, "mul")), x._size)
+    places = tuple(host_value(x._places, "mul"))
+    return np.asarray(np.ravel_multi_index(places, x._size))
 
 
 def _intersection(x: SparseTensor, y: SparseTensor) -> SparseTensor:
@@ -481,7 +483,7 @@ def sparse_coo_tensor(
         indices = np.zeros((len(size), 0), np.int64)
         values = np.zeros(0, dtypes.as_numpy(dtype) or dtypes.default_float())
     places, entries = _part(indices), _part(values, dtype)
-    if dtypes.kind(dtypes.as_numpy(places.dtype)) != 1 and places.shape[-1:] != (0,):
+    if dtypes.kind(np.dtype(dtypes.as_numpy(places.dtype))) != 1 and places.shape[-1:] != (0,):
         raise RuntimeError(f"indices must be an int64 tensor, got {places.dtype}")
     if places.ndim != 2:
         raise RuntimeError("indices must be sparse_dim x nnz, but got: " + str(list(places.shape)))
@@ -501,7 +503,7 @@ def sparse_coo_tensor(
 def _checked_size(places: Any, entries: Any, size: Any) -> tuple[int, ...]:
     """The size, from the places if it was not given; RuntimeError where places lie outside."""
     known = None
-    if not isinstance(places, jax.core.Tracer):
+    if not isinstance(places, Tracer):
         known = host_value(places, "sparse_coo_tensor")
     if size is None:
         if known is None:
