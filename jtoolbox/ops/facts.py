@@ -156,6 +156,6 @@ PROPERTIES: dict[str, Callable[[Any], Any]] = {
             *("sparse_csr", "vulkan", "xla", "xpu"),
         )
     },
-    **{"name": lambda self: None, "output_nr": lambda self: 0, "volatile": _no},
+    **{"name": lambda self: None, "output_nr": lambda self: 0},
     **{"grad_dtype": lambda self: self.dtype, "layout": lambda self: strided},
 }
