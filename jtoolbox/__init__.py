@@ -12,6 +12,7 @@ from jtoolbox import (
     cuda,
     distributed,
     dtypes,
+    fft,
     func,
     hub,
     linalg,
@@ -24,6 +25,9 @@ from jtoolbox import (
     profiler,
     random,
     serialization,
+    signal,
+    sparse,
+    special,
     utils,
     version,
     xpu,
@@ -88,6 +92,8 @@ from jtoolbox.engine import (
     synchronize,
 )
 from jtoolbox.func import tree, vmap
+from jtoolbox.in_place import *
+from jtoolbox.legacy import *
 from jtoolbox.namespace import *
 from jtoolbox.nn.functional import (
     adaptive_avg_pool1d,
@@ -176,7 +182,31 @@ from jtoolbox.random import (
     set_rng_state,
 )
 from jtoolbox.serialization import load, save
+from jtoolbox.sparse.functions import (
+    abs,
+    add,
+    addmm,
+    clone,
+    div,
+    dsmm,
+    hspmm,
+    matmul,
+    mm,
+    mul,
+    mv,
+    neg,
+    pow,
+    saddmm,
+    smm,
+    spmm,
+    sqrt,
+    sub,
+    t,
+    transpose,
+)
+from jtoolbox.sparse.tensor import sparse_coo_tensor, sparse_csr_tensor
 from jtoolbox.summary import summary
+from jtoolbox.switches import *
 from jtoolbox.tensor import (
     Size,
     Tensor,

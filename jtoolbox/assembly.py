@@ -5,6 +5,7 @@ from __future__ import annotations
 from jtoolbox import environment, random
 from jtoolbox.nn.functional import activation
 from jtoolbox.ops import methods
+from jtoolbox.sparse import tensor as sparse
 from jtoolbox.tensor import Tensor, tensor
 
 environment.reuse_memory()
@@ -16,5 +17,9 @@ methods.install(
     prelu=activation.prelu,
     relu=activation.relu,
     softmax=activation.softmax,
+    sparse_mask=sparse.sparse_mask,
+    to_sparse=sparse.to_sparse,
+    to_sparse_coo=sparse.to_sparse,
+    to_sparse_csr=sparse.to_sparse_csr,
 )
 random.Hooks.tensor = tensor

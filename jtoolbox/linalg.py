@@ -1,6 +1,14 @@
 """Linear algebra under PyTorch's `torch.linalg` names."""
 
 from jtoolbox.ops.creation import vander
+from jtoolbox.ops.factorizations import (
+    householder_product,
+    ldl_factor,
+    ldl_factor_ex,
+    ldl_solve,
+    lu_factor_ex,
+)
+from jtoolbox.ops.factorizations import linalg_lu_solve as lu_solve
 from jtoolbox.ops.linalg import (
     cholesky_ex,
     cond,
@@ -19,8 +27,11 @@ from jtoolbox.ops.linalg import (
     matrix_rank,
     pinv,
     solve,
+    solve_ex,
     solve_triangular,
     svdvals,
+    tensorinv,
+    tensorsolve,
     vecdot,
 )
 from jtoolbox.ops.linalg import linalg_cholesky as cholesky
@@ -33,7 +44,13 @@ from jtoolbox.ops.norms import matrix_norm, vector_norm
 from jtoolbox.ops.products import linalg_cross as cross
 from jtoolbox.ops.products import matmul, multi_dot
 
+
+class LinAlgError(RuntimeError):
+    """For programs that catch it. Compiled programs cannot raise it: see `jtoolbox.ops.linalg`."""
+
+
 __all__ = [
+    "LinAlgError",
     "cholesky",
     "cholesky_ex",
     "cond",
@@ -44,11 +61,17 @@ __all__ = [
     "eigh",
     "eigvals",
     "eigvalsh",
+    "householder_product",
     "inv",
     "inv_ex",
+    "ldl_factor",
+    "ldl_factor_ex",
+    "ldl_solve",
     "lstsq",
     "lu",
     "lu_factor",
+    "lu_factor_ex",
+    "lu_solve",
     "matmul",
     "matrix_exp",
     "matrix_norm",
@@ -60,9 +83,12 @@ __all__ = [
     "qr",
     "slogdet",
     "solve",
+    "solve_ex",
     "solve_triangular",
     "svd",
     "svdvals",
+    "tensorinv",
+    "tensorsolve",
     "vander",
     "vecdot",
     "vector_norm",

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import jax.numpy as jnp
 import numpy as np
 
-from jtoolbox import dtypes
+from jtoolbox import dtypes, ops
 from jtoolbox.engine.graph import Handle
 from jtoolbox.engine.record import as_node
-from jtoolbox.tensor import Tensor
+from jtoolbox.layouts import (
+    channels_last,
+    channels_last_3d,
+    contiguous_format,
+    layout,
+    memory_format,
+    preserve_format,
+    sparse_bsc,
+    sparse_bsr,
+    sparse_coo,
+    sparse_csc,
+    sparse_csr,
+    strided,
+)
+from jtoolbox.ops import filling
+from jtoolbox.tensor import Tensor, tensor
 
 __all__ = [
     "can_cast",
@@ -21,11 +36,23 @@ __all__ = [
     "compile",
     "contiguous_format",
     "e",
+    "fill",
     "finfo",
+    "frombuffer",
     "iinfo",
     "inf",
     "is_complex",
+    "is_conj",
+    "is_distributed",
     "is_floating_point",
+    "is_inference",
+    "is_neg",
+    "is_nonzero",
+    "is_same_size",
+    "is_signed",
+    "is_storage",
+    "layout",
+    "memory_format",
     "nan",
     "newaxis",
     "numel",
@@ -33,27 +60,20 @@ __all__ = [
     "preserve_format",
     "promote_types",
     "result_type",
+    "sparse_bsc",
+    "sparse_bsr",
+    "sparse_coo",
+    "sparse_csc",
+    "sparse_csr",
     "strided",
+    "to_dlpack",
+    "unsafe_chunk",
+    "unsafe_split",
+    "unsafe_split_with_sizes",
 ]
 
 F = TypeVar("F")
 e, inf, nan, pi, newaxis = math.e, math.inf, math.nan, math.pi, None
-
-
-class MemoryFormat(str):
-    """A name of a memory layout. Layouts are XLA's business: the names are accepted everywhere."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return f"torch.{self}"
-
-
-contiguous_format = MemoryFormat("contiguous_format")
-preserve_format = MemoryFormat("preserve_format")
-channels_last = MemoryFormat("channels_last")
-channels_last_3d = MemoryFormat("channels_last_3d")
-strided = MemoryFormat("strided")
 
 
 def compile(model: F | None = None, **options: Any) -> F | Callable[[F], F]:
@@ -142,3 +162,103 @@ class iinfo:
 
     def __repr__(self) -> str:
         return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"
+
+
+def is_same_size(input: Tensor, other: Tensor) -> bool:
+    """Whether both have the same shape."""
+    return tuple(input.shape) == tuple(other.shape)
+
+
+def is_nonzero(input: Tensor) -> bool:
+    """Whether the one element is not zero; RuntimeError when there are more."""
+    return bool(input)
+
+
+def is_signed(input: Tensor) -> bool:
+    """Whether the type has negative numbers."""
+    return input.dtype.is_signed
+
+
+def is_conj(input: Tensor) -> bool:
+    """False: conjugates are computed here, not marked."""
+    return False
+
+
+def is_neg(input: Tensor) -> bool:
+    """False: negative numbers are computed here, not marked."""
+    return False
+
+
+def is_inference(input: Tensor) -> bool:
+    """False: a result of `inference_mode` may be used for gradients later, here."""
+    return False
+
+
+def is_distributed(input: Tensor) -> bool:
+    """False."""
+    return False
+
+
+def is_storage(obj: Any, /) -> bool:
+    """False: tensors have no storage here."""
+    return False
+
+
+def fill(input: Tensor, value: Any) -> Tensor:
+    """A tensor like `input` with one value everywhere: a number or a tensor without dimensions."""
+    return filling.fill(input, value)
+
+
+def frombuffer(
+    buffer: Any,
+    *,
+    dtype: dtypes.dtype,
+    count: int = -1,
+    offset: int = 0,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A vector with a copy of the bytes of a buffer read as `dtype`.
+
+    PyTorch shares the memory; here a change of one is not seen in the other. ValueError when the
+    bytes do not fit.
+    """
+    size = memoryview(buffer).nbytes
+    if size == 0 or offset >= size:
+        raise ValueError(
+            f"offset ({offset} bytes) must be non-negative and no greater than buffer length "
+            f"({size} bytes) minus 1"
+        )
+    if count < 0 and (size - offset) % dtype.itemsize:
+        raise ValueError(
+            f"buffer length ({size - offset} bytes) after offset ({offset} bytes) must be a "
+            f"multiple of element size ({dtype.itemsize})"
+        )
+    if count >= 0 and offset + count * dtype.itemsize > size:
+        raise ValueError(
+            f"requested buffer length ({count} * {dtype.itemsize} bytes) after offset ({offset} "
+            f"bytes) must not be greater than actual buffer length ({size} bytes)"
+        )
+    values = np.frombuffer(buffer, dtype.dtype, count, offset)
+    return tensor(values.copy(), requires_grad=requires_grad)
+
+
+def unsafe_chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """`chunk`: writes of the parts are tracked here."""
+    return ops.chunk(input, chunks, dim)
+
+
+def unsafe_split(tensor: Tensor, split_size: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """`split`: writes of the parts are tracked here."""
+    return ops.split(tensor, split_size, dim)
+
+
+def unsafe_split_with_sizes(
+    input: Tensor, split_sizes: Sequence[int], dim: int = 0
+) -> tuple[Tensor, ...]:
+    """`split_with_sizes`: writes of the parts are tracked here."""
+    return ops.split_with_sizes(input, split_sizes, dim)
+
+
+def to_dlpack(tensor: Tensor) -> Any:
+    """The tensor as a DLPack capsule, for other libraries to take over."""
+    return tensor.__dlpack__()

@@ -732,6 +732,11 @@ def tensor(
     return result.requires_grad_() if requires_grad else result
 
 
+def zeros_of(shape: Any, dtype: Any) -> Tensor:
+    """Zeros of a shape and type, without running a program."""
+    return wrap(_node_from(np.zeros(shape, dtypes.as_numpy(dtype)), None, None, copied=True))
+
+
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """`data` as a Tensor: itself when it already is one of that type and place, else a copy."""
     if isinstance(data, Tensor):

@@ -13,7 +13,7 @@ from jtoolbox.ops.basic_index import WHOLE, slice_entry, write_basic
 from jtoolbox.ops.dims import canonical_dim
 from jtoolbox.ops.gathering import check_fill_value, check_range
 from jtoolbox.ops.indexing import cast_value, poisoned
-from jtoolbox.ops.scattering import combine
+from jtoolbox.ops.scattering import added, combine
 from jtoolbox.ops.shape import broadcast_shape, diagonal, write_diagonal
 
 __all__ = [
@@ -70,7 +70,7 @@ def index_add(input: Array, dim: int, index: Array, source: Array, *, alpha: Arr
     """`input` with `alpha` times the slices of `source` added at the positions in `index`."""
     x, places, source = _prepared("index_add", input, dim, index, source)
     scaled = (source * alpha).astype(x.dtype)
-    return jnp.reshape(x.at[places].add(scaled, mode="drop"), input.shape)
+    return jnp.reshape(added(x, places, scaled), input.shape)
 
 
 @op(check=_check_copy, saves="none")

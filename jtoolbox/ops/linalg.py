@@ -7,6 +7,7 @@ infinite or NaN, or comes with the `info` of the `_ex` functions.
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import jax
@@ -22,7 +23,7 @@ from jtoolbox.ops.products import same_dtype
 
 __all__ = [
     *("cholesky", "cholesky_inverse", "cholesky_solve", "det", "inverse", "logdet"),
-    *("matrix_exp", "matrix_power", "pinverse", "qr", "slogdet", "svd"),
+    *("matrix_exp", "matrix_power", "pinverse", "qr", "slogdet", "svd", "triangular_solve"),
 ]
 
 
@@ -130,6 +131,65 @@ def solve(A: Array, B: Array, *, left: bool = True) -> Array:
     else:
         x = jnp.swapaxes(jnp.linalg.solve(jnp.swapaxes(A, -1, -2), jnp.swapaxes(b, -1, -2)), -1, -2)
     return x[..., 0] if vectors else x
+
+
+@op(saves="both", name="solve_ex")
+def solve_ex(
+    A: Array, B: Array, *, left: bool = True, check_errors: bool = False
+) -> tuple[Array, Array]:
+    """(X, info) of `solve`, where info is not 0 for a singular matrix."""
+    x = solve(A, B, left=left)
+    zero = jnp.linalg.det(jax.lax.stop_gradient(A)) == 0
+    return return_types.linalg_solve_ex(x, zero.astype(jnp.int32))
+
+
+@op(saves="output")
+def tensorinv(A: Array, ind: int = 2) -> Array:
+    """The inverse of A as a map from its dimensions after `ind` to those before."""
+    if ind <= 0:
+        raise RuntimeError("Expected a strictly positive integer for 'ind'")
+    rows, columns = A.shape[:ind], A.shape[ind:]
+    if math.prod(rows) != math.prod(columns):
+        raise RuntimeError(
+            "Expected self to satisfy the requirement prod(self.shape[ind:]) == "
+            f"prod(self.shape[:ind]), but got {math.prod(columns)} != {math.prod(rows)}"
+        )
+    n = math.prod(rows)
+    return jnp.linalg.inv(A.reshape(n, n)).reshape(*columns, *rows)
+
+
+@op(saves="both")
+def tensorsolve(A: Array, B: Array, dims: Any = None) -> Array:
+    """X with tensordot(A, X, X.ndim) = B; `dims` of A are moved to its end first."""
+    same_dtype(A, B)
+    if dims is not None:
+        A = jnp.moveaxis(A, dims, range(A.ndim - len(dims), A.ndim))
+    shape = A.shape[B.ndim :]
+    if math.prod(shape) != B.size:
+        raise RuntimeError(
+            "Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == "
+            f"prod(self.shape[:other.ndim]), but got {math.prod(shape)} != {B.size}"
+        )
+    return jnp.linalg.solve(A.reshape(B.size, B.size), B.reshape(-1)).reshape(shape)
+
+
+@op(saves="both")
+def triangular_solve(
+    b: Array, A: Array, upper: bool = True, transpose: bool = False, unitriangular: bool = False
+) -> tuple[Array, Array]:
+    """(X, A) with A @ X = b (A^T @ X = b if `transpose`), reading only one triangle of A."""
+    _square("triangular_solve", A)
+    batch = jnp.broadcast_shapes(A.shape[:-2], b.shape[:-2])
+    a = jnp.broadcast_to(A, (*batch, *A.shape[-2:]))
+    x = jax.lax.linalg.triangular_solve(
+        a,
+        jnp.broadcast_to(b, (*batch, *b.shape[-2:])),
+        left_side=True,
+        lower=not upper,
+        transpose_a=transpose,
+        unit_diagonal=unitriangular,
+    )
+    return return_types.triangular_solve(x, a)
 
 
 @op(saves="both")

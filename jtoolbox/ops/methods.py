@@ -18,7 +18,17 @@ from jtoolbox import dtypes, ops
 from jtoolbox.engine import inplace
 from jtoolbox.engine.graph import Handle
 from jtoolbox.engine.record import Hooks, node_of
-from jtoolbox.ops import conversion, filling, index_write, indexing, printing, shape
+from jtoolbox.ops import (
+    conversion,
+    facts,
+    filling,
+    index_write,
+    indexing,
+    printing,
+    shape,
+    strided,
+    strides,
+)
 from jtoolbox.ops.dims import canonical_dim
 from jtoolbox.ops.torch_names import MODULE_NAMES, TENSOR_NAMES
 
@@ -116,23 +126,15 @@ def _is_signed(self: Any) -> bool:
 
 
 def _is_contiguous(self: Any, memory_format: Any = None) -> bool:
-    """True: rows are stored one after another here."""
-    return True
+    """Whether PyTorch would store the rows one after another. True for other memory formats, which
+    are the compiler's business here."""
+    other = memory_format is not None and "channels_last" in str(memory_format)
+    return other or strides.are_contiguous(self.shape, strides.strides_of(self))
 
 
 def _pin_memory(self: Any, device: Any = None) -> Any:
     """This tensor: transfers need no pinned memory here."""
     return self
-
-
-def _resized(self: Any, *size: Any, memory_format: Any = None) -> Any:
-    size = shape.sizes(size, "resize_")
-    if int(np.prod(size, dtype=np.int64)) != self.numel():
-        raise RuntimeError(
-            f"resize_ from {list(self.shape)} to {list(size)} would change the number of elements, "
-            "which is not supported. Make a new tensor with new_empty or torch.zeros."
-        )
-    return shape.reshape(self, size)
 
 
 def _new_tensor(
@@ -154,13 +156,13 @@ def _new_legacy(self: Any, *data: Any) -> Any:
 
 
 def _stride(self: Any, dim: int | None = None) -> Any:
-    """How many elements apart neighbours lie in each dimension, rows being contiguous."""
-    strides = tuple(int(np.prod(self.shape[i + 1 :])) or 1 for i in range(self.ndim))
-    return strides if dim is None else strides[canonical_dim(dim, self.ndim)]
+    """How many elements apart neighbours lie in each dimension, as PyTorch would store them."""
+    steps = strides.strides_of(self)
+    return steps if dim is None else steps[canonical_dim(dim, self.ndim)]
 
 
 def _resize_as(self: Any, other: Any, memory_format: Any = None) -> Any:
-    return _resized(self, *other.shape)
+    return facts.resized(self, *other.shape)
 
 
 def _reversed(self: Any) -> Any:
@@ -220,12 +222,14 @@ _METHODS: dict[str, Callable[..., Any]] = {
     **{"cfloat": _cast_method(dtypes.complex64), "cdouble": _cast_method(dtypes.complex128)},
     **{"__len__": _len, "__iter__": _iter, "__contains__": _contains},
     **{"__getitem__": indexing.getitem, "__setitem__": _setitem},
+    **facts.METHODS,
 }
 
 _PROPERTIES: dict[str, Callable[[Any], Any]] = {
     **{"T": shape.reverse_dims, "mT": shape.matrix_transpose, "H": shape.conjugate_transpose},
     **{"mH": shape.adjoint, "real": ops.real, "imag": ops.imag},
     "is_cpu": lambda self: self.device.type == "cpu",
+    **facts.PROPERTIES,
 }
 
 # Operator: the function, and for those with a reflected form whether it exists.
@@ -250,7 +254,8 @@ _KEYWORDS = {"from": "low", "to": "high"}
 _RESHAPING = {
     **{"squeeze": shape.squeeze, "unsqueeze": shape.unsqueeze, "transpose": shape.transpose},
     **{"swapaxes": shape.swapaxes, "swapdims": shape.swapdims, "t": shape.t},
-    **{"resize": _resized, "resize_as": _resize_as},
+    **{"resize": facts.resized, "resize_as": _resize_as},
+    "as_strided": strided.as_strided,
 }
 
 
@@ -258,7 +263,9 @@ _RESHAPING = {
 
 
 def _operand(value: Any) -> bool:
-    return isinstance(value, (Handle, int, float, complex)) or hasattr(value, "dtype")
+    if isinstance(value, (Handle, int, float, complex)):
+        return True
+    return hasattr(value, "dtype") and not getattr(value, "is_sparse", False)
 
 
 def _operator(function: Callable[..., Any], reflected: bool = False) -> Callable[..., Any]:

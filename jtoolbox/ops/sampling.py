@@ -29,7 +29,7 @@ from jtoolbox.ops.sampling_like import (
 from jtoolbox.random import jax_key
 
 __all__ = [
-    *("bernoulli", "multinomial", "normal", "poisson", "rand", "randint", "randn"),
+    *("bernoulli", "binomial", "multinomial", "normal", "poisson", "rand", "randint", "randn"),
     *("randperm",),
 ]
 
@@ -212,6 +212,21 @@ def bernoulli(input: Array, p: Any = None, *, generator: Any = None) -> Any:
     Raises RuntimeError for a probability outside [0, 1]; where it cannot be seen the result is NaN.
     """
     return _bernoulli(input, p, key_of(generator))
+
+
+@op(saves="none", differentiable=False, name="binomial")
+def _binomial(count: Array, prob: Array, key: Key = None) -> Array:
+    if count.dtype != prob.dtype or not jnp.issubdtype(count.dtype, jnp.floating):
+        raise RuntimeError(
+            "binomial only supports floating-point dtypes for count and prob, of one type, got "
+            f"{count.dtype} and {prob.dtype}"
+        )
+    return jax.random.binomial(jax_key(key), count, prob, dtype=count.dtype)
+
+
+def binomial(count: Array, prob: Array, generator: Any = None) -> Any:
+    """How many of `count` trials succeed, each with probability `prob`; both are floats."""
+    return _binomial(count, prob, key_of(generator))
 
 
 def _check_rate(input: Any, *_: Any) -> None:

@@ -84,7 +84,7 @@ def _scatter(input: Array, dim: int, index: Array, src: Array, reduce: str | Non
     if reduce is None:
         out = target.set(values, mode="drop", unique_indices=True)
     elif reduce == "add":
-        out = target.add(values, mode="drop")
+        out = added(x, places, values)
     else:
         out = _reduced("prod", x, places, values)
     return jnp.reshape(out, input.shape)
@@ -108,7 +108,7 @@ def scatter(
 def scatter_add(input: Array, dim: int, index: Array, src: Array) -> Array:
     """`input` plus the elements of `src` at the places that `index` names along `dim`."""
     x, places, values = _prepared("scatter", input, dim, index, src)
-    return jnp.reshape(x.at[places].add(values, mode="drop"), input.shape)
+    return jnp.reshape(added(x, places, values), input.shape)
 
 
 @op(check=_check, name="scatter_reduce")
@@ -134,12 +134,20 @@ def scatter_reduce(
     return _scatter_reduce(input, dim, index, src, reduce, include_self)
 
 
+def added(x: Any, places: tuple, values: Any) -> Any:
+    """`x` with `values` added at the places (a NumPy index); of bools, whether any is true."""
+    target = x.at[places]
+    if x.dtype == np.bool_:
+        return target.max(values, mode="drop")
+    return target.add(values, mode="drop")
+
+
 def combine(x: Any, places: tuple, values: Any, reduce: str, include_self: bool) -> Any:
     """Reduces `values` into the places of `x` (places as a NumPy index)."""
     if not include_self:
         x = x.at[places].set(_identity(reduce, x.dtype), mode="drop")
     if reduce == "sum":
-        return x.at[places].add(values, mode="drop")
+        return added(x, places, values)
     if reduce == "mean":
         total = x.at[places].add(values, mode="drop")
         count = jnp.full(x.shape, 1 if include_self else 0, x.dtype)

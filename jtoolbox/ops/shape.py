@@ -15,9 +15,11 @@ import numpy as np
 
 from jtoolbox import dtypes
 from jtoolbox.engine import Array, op
+from jtoolbox.engine.graph import Handle
 from jtoolbox.engine.record import check_broadcast
 from jtoolbox.ops.dims import canonical_dim, canonical_dims
 from jtoolbox.ops.reinterpret import view_dtype
+from jtoolbox.ops.strides import are_contiguous, strides_of, unlink, view_strides
 
 __all__ = [
     *("view", "reshape", "view_as", "flatten", "unflatten", "ravel", "squeeze", "unsqueeze"),
@@ -56,24 +58,51 @@ def _write_reshaped(base: Any, value: Any, *_: Any) -> Any:
     return jnp.reshape(value, base.shape)
 
 
-@op(view=True, saves="none", write=_write_reshaped)
-def reshape(input: Array, shape: Sequence[int]) -> Array:
-    """The same elements, row by row, in `shape`; one entry may be -1 and is inferred.
-
-    Departs from PyTorch in always being a view: where PyTorch would have to copy, writing through
-    the result still writes `input`.
-    """
+@op(view=True, saves="none", write=_write_reshaped, name="reshape")
+def _reshape(input: Array, shape: Sequence[int]) -> Array:
     shape = (shape,) if isinstance(shape, int) else shape
     return jnp.reshape(input, _unsized(np.shape(input), shape))
 
 
+def _is_strided_view(input: Any) -> bool:
+    return isinstance(input, Handle) and input._view is not None
+
+
+def reshape(input: Array, shape: Sequence[int]) -> Array:
+    """The same elements, row by row, in `shape`; one entry may be -1 and is inferred.
+
+    A view of `input` where its strides allow one, otherwise (as of a transposed matrix made flat) a
+    copy, as in PyTorch.
+    """
+    result = _reshape(input, shape)
+    if _is_strided_view(input) and not _viewable(input, result.shape):
+        unlink(result)
+    return result
+
+
+def _viewable(input: Any, shape: Sequence[int]) -> bool:
+    return view_strides(tuple(input.shape), strides_of(input), tuple(shape)) is not None
+
+
 def view(input: Any, *shape: Any, size: Sequence[int] | None = None, dtype: Any = None) -> Any:
-    """The same elements in another shape (`view(2, -1)`, `view((2, -1))`) or read as a dtype."""
+    """The same elements in another shape (`view(2, -1)`, `view((2, -1))`) or read as a dtype.
+
+    RuntimeError where the elements do not lie so in memory that no copy is needed, as after most
+    transpositions: `reshape` copies then.
+    """
     if dtype is not None or (len(shape) == 1 and isinstance(shape[0], dtypes.dtype)):
         return view_dtype(input, shape[0] if dtype is None else dtype)
     if size is None and not shape:
         raise TypeError("view() needs a shape or a dtype, got neither")
-    return reshape(input, sizes(shape if size is None else size, "view"))
+    result = _reshape(input, sizes(shape if size is None else size, "view"))
+    if _is_strided_view(input) and not _viewable(input, result.shape):
+        raise RuntimeError(
+            "view size is not compatible with input tensor's size and stride (at least one "
+            f"dimension spans across two contiguous subspaces): {list(input.shape)} with strides "
+            f"{list(strides_of(input))} cannot be seen as {list(result.shape)}. Use "
+            ".reshape(...) instead."
+        )
+    return result
 
 
 def sizes(values: Any, function: str = "size") -> tuple[int, ...]:
@@ -92,7 +121,7 @@ def sizes(values: Any, function: str = "size") -> tuple[int, ...]:
 
 def view_as(input: Any, other: Any) -> Any:
     """The same elements in the shape of `other`."""
-    return reshape(input, tuple(other.shape))
+    return view(input, tuple(other.shape))
 
 
 def ravel(input: Any) -> Any:
@@ -100,15 +129,22 @@ def ravel(input: Any) -> Any:
     return reshape(input, (-1,))
 
 
-@op(view=True, saves="none", write=_write_reshaped)
-def flatten(input: Array, start_dim: int = 0, end_dim: int = -1) -> Array:
-    """Joins dimensions `start_dim` to `end_dim` into one; a single number becomes shape (1,)."""
+@op(view=True, saves="none", write=_write_reshaped, name="flatten")
+def _flatten(input: Array, start_dim: int, end_dim: int) -> Array:
     shape = np.shape(input)
     start, end = canonical_dim(start_dim, len(shape)), canonical_dim(end_dim, len(shape))
     if start > end:
         raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
     joined = math.prod(shape[start : end + 1])
     return jnp.reshape(input, (*shape[:start], joined, *shape[end + 1 :]))
+
+
+def flatten(input: Array, start_dim: int = 0, end_dim: int = -1) -> Array:
+    """Joins dimensions `start_dim` to `end_dim` into one; a single number becomes shape (1,)."""
+    result = _flatten(input, start_dim, end_dim)
+    if _is_strided_view(input) and not _viewable(input, result.shape):
+        unlink(result)
+    return result
 
 
 @op(view=True, saves="none", write=_write_reshaped)
@@ -380,8 +416,18 @@ def unfold(input: Array, dimension: int, size: int, step: int) -> Array:
 
 
 def contiguous(input: Any, memory_format: Any = None) -> Any:
-    """The same tensor: rows are stored one after another here."""
+    """The same tensor, or a copy of a view whose rows do not lie one after another.
+
+    `memory_format` is accepted and means nothing here: layouts are chosen by the compiler.
+    """
+    if _is_strided_view(input) and not are_contiguous(input.shape, strides_of(input)):
+        return _rows(input)
     return input
+
+
+@op(saves="none", name="clone")
+def _rows(input: Array) -> Array:
+    return jnp.asarray(input)
 
 
 def _each(function: Any, tensors: tuple[Any, ...]) -> Any:

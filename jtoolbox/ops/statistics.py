@@ -13,12 +13,12 @@ from jtoolbox.engine import Array, op
 from jtoolbox.ops import return_types
 from jtoolbox.ops.dims import canonical_dim
 from jtoolbox.ops.elementwise import is_complex, is_integer
-from jtoolbox.ops.host import host_value
+from jtoolbox.ops.host import host_value, like
 from jtoolbox.ops.reduction import named, not_empty, taken
 
 __all__ = [
-    *("bincount", "corrcoef", "cov", "histc", "histogram", "median", "mode", "nanmedian"),
-    *("nanquantile", "quantile"),
+    *("bincount", "corrcoef", "cov", "histc", "histogram", "histogramdd", "median", "mode"),
+    *("nanmedian", "nanquantile", "quantile"),
 ]
 
 
@@ -261,6 +261,25 @@ def histogram(
         density=density,
     )
     return return_types.histogram(hist.astype(input.dtype), edges)
+
+
+def histogramdd(
+    input: Any, bins: Any, *, range: Any = None, weight: Any = None, density: bool = False
+) -> tuple[Any, tuple[Any, ...]]:
+    """Counts of points (..., D) in a grid of bins: (hist, bin_edges), edges for each dimension.
+
+    `bins` is a number, a number for each dimension, or the edges of each; `range` holds the lowest
+    and highest edge of each dimension in turn. Computed at once on the host, without gradients.
+    """
+    points = host_value(input, "histogramdd")
+    points = points.reshape(-1, points.shape[-1])
+    limits: Any = None if range is None else np.reshape(range, (-1, 2)).tolist()
+    if not isinstance(bins, int) and np.ndim(bins[0]):
+        bins = [host_value(edges, "histogramdd") for edges in bins]
+    weights = None if weight is None else host_value(weight, "histogramdd").reshape(-1)
+    hist, edges = np.histogramdd(points, bins, limits, density, weights)
+    made = tuple(like(input, e.astype(points.dtype)) for e in edges)
+    return return_types.histogramdd(like(input, hist.astype(points.dtype)), made)
 
 
 # Covariance

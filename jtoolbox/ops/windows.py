@@ -1,4 +1,4 @@
-"""Window functions of signal processing: Hann, Hamming, Blackman, Bartlett, Kaiser."""
+"""Window functions of signal processing: Hann, Hamming, Blackman, Bartlett, Kaiser and others."""
 
 from __future__ import annotations
 
@@ -22,18 +22,25 @@ def _cosines(n: int, length: int, *weights: float) -> np.ndarray:
     return np.sum([(-1) ** k * w * np.cos(k * angle) for k, w in enumerate(weights)], 0)
 
 
-def _shape_of_window(kind: str, n: int, length: int, settings: tuple[float, ...]) -> np.ndarray:
+def _shape_of_window(kind: str, n: int, length: int, settings: tuple[Any, ...]) -> np.ndarray:
     place = 2 * np.arange(n) / length - 1
     if kind == "bartlett":
         return 1 - np.abs(place)
     if kind == "kaiser":
         return np.i0(settings[0] * np.sqrt(1 - place**2)) / np.i0(settings[0])
+    if kind == "cosine":
+        return np.sin(np.pi * (np.arange(n) + 0.5) / (length + 1))
+    if kind == "gaussian":
+        return np.exp(-(((np.arange(n) - length / 2) / settings[0]) ** 2) / 2)
+    if kind == "exponential":
+        center, tau = settings
+        return np.exp(-np.abs(np.arange(n) - (length / 2 if center is None else center)) / tau)
     return _cosines(n, length, *settings)
 
 
 @op(creates=True, saves="none", name="window")
 def _window(
-    kind: str, n: int, periodic: bool, settings: tuple[float, ...], dtype: Any, device: Any
+    kind: str, n: int, periodic: bool, settings: tuple[Any, ...], dtype: Any, device: Any
 ) -> Array:
     if n <= 1:
         return jnp.ones(n, array_type(dtype))
@@ -41,8 +48,8 @@ def _window(
     return jnp.asarray(_shape_of_window(kind, n, length, settings), array_type(dtype))
 
 
-def _made_window(
-    kind: str, n: int, periodic: bool, settings: tuple[float, ...], dtype: Any, device: Any,
+def made_window(
+    kind: str, n: int, periodic: bool, settings: tuple[Any, ...], dtype: Any, device: Any,
     requires_grad: bool,
 ) -> Any:  # fmt: skip
     if n < 0:
@@ -64,7 +71,7 @@ def hann_window(
     requires_grad: bool = False,
 ) -> Any:
     """0.5 - 0.5 cos(2 pi i / n)."""
-    return _made_window("hann", window_length, periodic, (0.5, 0.5), dtype, device, requires_grad)
+    return made_window("hann", window_length, periodic, (0.5, 0.5), dtype, device, requires_grad)
 
 
 def hamming_window(
@@ -80,7 +87,7 @@ def hamming_window(
 ) -> Any:
     """alpha - beta cos(2 pi i / n)."""
     settings = (float(alpha), float(beta))
-    return _made_window("hamming", window_length, periodic, settings, dtype, device, requires_grad)
+    return made_window("hamming", window_length, periodic, settings, dtype, device, requires_grad)
 
 
 def blackman_window(
@@ -94,7 +101,7 @@ def blackman_window(
 ) -> Any:
     """0.42 - 0.5 cos(2 pi i / n) + 0.08 cos(4 pi i / n)."""
     settings = (0.42, 0.5, 0.08)
-    return _made_window("blackman", window_length, periodic, settings, dtype, device, requires_grad)
+    return made_window("blackman", window_length, periodic, settings, dtype, device, requires_grad)
 
 
 def bartlett_window(
@@ -107,7 +114,7 @@ def bartlett_window(
     requires_grad: bool = False,
 ) -> Any:
     """A triangle from 0 to 1 and back."""
-    return _made_window("bartlett", window_length, periodic, (), dtype, device, requires_grad)
+    return made_window("bartlett", window_length, periodic, (), dtype, device, requires_grad)
 
 
 def kaiser_window(
@@ -122,4 +129,4 @@ def kaiser_window(
 ) -> Any:
     """I0(beta sqrt(1 - (2i/n - 1)^2)) / I0(beta), with I0 the Bessel function."""
     settings = (float(beta),)
-    return _made_window("kaiser", window_length, periodic, settings, dtype, device, requires_grad)
+    return made_window("kaiser", window_length, periodic, settings, dtype, device, requires_grad)

@@ -242,9 +242,9 @@ def test_a_tensor_is_a_container():
 def test_what_pytorch_has_and_jtoolbox_lacks_is_said_so():
     x = jt.tensor(X)
     with pytest.raises(
-        AttributeError, match=r"jtoolbox has no Tensor\.to_sparse_csr, which PyTorch has"
+        AttributeError, match=r"jtoolbox has no Tensor\.to_sparse_csc, which PyTorch has"
     ):
-        _ = x.to_sparse_csr
+        _ = x.to_sparse_csc
     with pytest.raises(
         AttributeError, match=r"no attribute 'unsqeeze'. Did you mean 'unsqueeze'\?"
     ):

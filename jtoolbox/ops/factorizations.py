@@ -1,0 +1,222 @@
+"""LU and LDL factorizations, their solutions, and products of Householder reflections."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jtoolbox.engine import Array, op
+from jtoolbox.ops import return_types
+from jtoolbox.ops.linalg import lu_factor
+from jtoolbox.ops.matrices import at_least_matrix
+from jtoolbox.ops.products import same_dtype
+
+__all__ = [
+    *(
+        "geqrf",
+        "householder_product",
+        "ldl_factor",
+        "ldl_factor_ex",
+        "ldl_solve",
+        "linalg_lu_solve",
+    ),
+    *("lu", "lu_factor_ex", "lu_solve", "lu_unpack", "orgqr", "ormqr"),
+]
+
+
+def _singular(packed: Array) -> Array:
+    """The number (from 1) of the first zero pivot, or 0."""
+    zero = jnp.diagonal(packed, axis1=-2, axis2=-1) == 0
+    return jnp.where(jnp.any(zero, -1), jnp.argmax(zero, -1) + 1, 0).astype(jnp.int32)
+
+
+@op(saves="both", name="lu_factor_ex")
+def lu_factor_ex(
+    A: Array, *, pivot: bool = True, check_errors: bool = False
+) -> tuple[Array, Array, Array]:
+    """(LU, pivots, info), where info is the number of the first zero pivot, or 0."""
+    packed, pivots = lu_factor(A, pivot=pivot)
+    return return_types.linalg_lu_factor_ex(packed, pivots, _singular(packed))
+
+
+def lu(input: Any, *, pivot: bool = True, get_infos: bool = False) -> tuple[Any, ...]:
+    """`torch.lu`: (LU, pivots), and with `get_infos` the info of `linalg.lu_factor_ex`."""
+    packed, pivots, info = lu_factor_ex(input, pivot=pivot)
+    return (packed, pivots, info) if get_infos else (packed, pivots)
+
+
+def _order(pivots: Array, rows: int) -> Array:
+    """The permutation of the rows that the swaps (from 1) make."""
+
+    def swaps(pivots: Array) -> Array:
+        def swap(i: Array, order: Array) -> Array:
+            j = pivots[i] - 1
+            return order.at[i].set(order[j]).at[j].set(order[i])
+
+        return jax.lax.fori_loop(0, pivots.shape[0], swap, jnp.arange(rows))
+
+    flat = jax.vmap(swaps)(pivots.reshape(-1, pivots.shape[-1]))
+    return flat.reshape(*pivots.shape[:-1], rows)
+
+
+@op(saves="both")
+def lu_unpack(
+    LU_data: Array, LU_pivots: Array, unpack_data: bool = True, unpack_pivots: bool = True
+) -> tuple[Array, Array, Array]:
+    """(P, L, U) with P @ L @ U = A, from the result of `lu_factor`; what is not asked is empty."""
+    at_least_matrix("lu_unpack", LU_data)
+    m, n = LU_data.shape[-2:]
+    k, none = min(m, n), jnp.zeros((0,), LU_data.dtype)
+    permutation = lower = upper = none
+    if unpack_data:
+        lower = jnp.tril(LU_data[..., :, :k], -1) + jnp.eye(m, k, dtype=LU_data.dtype)
+        upper = jnp.triu(LU_data[..., :k, :])
+    if unpack_pivots:
+        order = _order(LU_pivots, m)
+        permutation = (jnp.arange(m)[:, None] == order[..., None, :]).astype(LU_data.dtype)
+    return return_types.lu_unpack(permutation, lower, upper)
+
+
+@op(saves="both", name="lu_solve")
+def linalg_lu_solve(
+    LU: Array, pivots: Array, B: Array, *, left: bool = True, adjoint: bool = False
+) -> Array:
+    """X with A @ X = B (X @ A = B if not `left`, A^H for A if `adjoint`), from A's `lu_factor`."""
+    same_dtype(LU, B)
+    if LU.shape[-1] != LU.shape[-2] or LU.shape[-1] != B.shape[-2 if left else -1]:
+        raise RuntimeError(
+            f"linalg.lu_solve: Incompatible shapes of A and B for the equation "
+            f"{'AX = B' if left else 'XA = B'} ({LU.shape[-2]}x{LU.shape[-1]} and "
+            f"{B.shape[-2]}x{B.shape[-1]})"
+        )
+    if not left:  # X A = B is A^H X^H = B^H
+        turned = jnp.conj(jnp.matrix_transpose(B))
+        solved = linalg_lu_solve(LU, pivots, turned, adjoint=not adjoint)
+        return jnp.conj(jnp.matrix_transpose(solved))
+    batch = jnp.broadcast_shapes(LU.shape[:-2], B.shape[:-2])
+    packed = jnp.broadcast_to(LU, (*batch, *LU.shape[-2:]))
+    b = jnp.broadcast_to(B, (*batch, *B.shape[-2:]))
+    order = jnp.broadcast_to(_order(pivots, LU.shape[-1]), (*batch, LU.shape[-1]))
+    triangular = jax.lax.linalg.triangular_solve
+    if not adjoint:
+        b = jnp.take_along_axis(b, order[..., None], -2)
+        y = triangular(packed, b, left_side=True, lower=True, unit_diagonal=True)
+        return triangular(packed, y, left_side=True, lower=False)
+    settings: dict[str, Any] = {"left_side": True, "transpose_a": True, "conjugate_a": True}
+    y = triangular(packed, b, lower=False, **settings)
+    x = triangular(packed, y, lower=True, unit_diagonal=True, **settings)
+    return jnp.take_along_axis(x, jnp.argsort(order, -1)[..., None], -2)
+
+
+def lu_solve(b: Any, LU_data: Any, LU_pivots: Any) -> Any:
+    """`torch.lu_solve`: X with A @ X = b, from A's `lu_factor`."""
+    return linalg_lu_solve(LU_data, LU_pivots, b)
+
+
+# LDL: of symmetric matrices, without pivoting
+
+
+def _ldl(a: Array) -> Array:
+    """L below the diagonal and D on it, of the Hermitian matrix in the lower half."""
+
+    def column(k: Array, a: Array) -> Array:
+        below = jnp.arange(a.shape[-1]) > k
+        factor = jnp.where(below, a[:, k] / a[k, k], 0)
+        update = factor[:, None] * jnp.where(below, jnp.conj(a[:, k]), 0)[None, :]
+        return (a - update).at[:, k].set(jnp.where(below, factor, a[:, k]))
+
+    return jax.lax.fori_loop(0, a.shape[-1], column, a)
+
+
+@op(saves="both", differentiable=False, name="ldl_factor_ex")
+def ldl_factor_ex(
+    A: Array, *, hermitian: bool = False, check_errors: bool = False
+) -> tuple[Array, Array, Array]:
+    """(LD, pivots, info): L below the diagonal of LD and D on it, with L @ D @ L^H = A.
+
+    Departs from PyTorch in never swapping rows (pivots are 1, 2, ...): of a matrix with a zero on
+    the way the factors are infinite or NaN and info is not 0. `ldl_solve` takes the result.
+    """
+    at_least_matrix("linalg.ldl_factor_ex", A)
+    n = A.shape[-1]
+    if not hermitian and jnp.issubdtype(A.dtype, jnp.complexfloating):
+        raise RuntimeError("ldl_factor: of complex matrices only Hermitian ones are supported")
+    packed = jax.vmap(_ldl)(jnp.tril(A).reshape(-1, n, n)).reshape(A.shape)
+    packed = jnp.tril(packed)
+    bad = ~jnp.all(jnp.isfinite(packed), (-2, -1))
+    info = jnp.where(bad, 1, _singular(packed)).astype(jnp.int32)
+    pivots = jnp.broadcast_to(jnp.arange(1, n + 1, dtype=jnp.int32), A.shape[:-1])
+    return return_types.linalg_ldl_factor_ex(packed, pivots, info)
+
+
+def ldl_factor(A: Any, *, hermitian: bool = False) -> tuple[Any, Any]:
+    """(LD, pivots) of `ldl_factor_ex`."""
+    packed, pivots, _ = ldl_factor_ex(A, hermitian=hermitian)
+    return return_types.linalg_ldl_factor(packed, pivots)
+
+
+@op(saves="both", name="ldl_solve")
+def ldl_solve(LD: Array, pivots: Array, B: Array, *, hermitian: bool = False) -> Array:
+    """X with A @ X = B, from A's `ldl_factor`."""
+    batch = jnp.broadcast_shapes(LD.shape[:-2], B.shape[:-2])
+    packed = jnp.broadcast_to(LD, (*batch, *LD.shape[-2:]))
+    b = jnp.broadcast_to(B, (*batch, *B.shape[-2:]))
+    solve = jax.lax.linalg.triangular_solve
+    y = solve(packed, b, left_side=True, lower=True, unit_diagonal=True)
+    y = y / jnp.diagonal(packed, axis1=-2, axis2=-1)[..., None]
+    return solve(packed, y, left_side=True, lower=True, unit_diagonal=True, transpose_a=True,
+                 conjugate_a=True)  # fmt: skip
+
+
+# Householder reflections
+
+
+@op(saves="both", differentiable=False)
+def geqrf(input: Array) -> tuple[Array, Array]:
+    """(a, tau): R in the upper triangle of a, below it the reflections whose product is Q."""
+    at_least_matrix("torch.geqrf", input)
+    h, tau = jnp.linalg.qr(input, mode="raw")
+    return return_types.geqrf(jnp.matrix_transpose(h), tau)
+
+
+@op(saves="both")
+def householder_product(A: Array, tau: Array) -> Array:
+    """The first columns of the product of the reflections that `geqrf` returns."""
+    at_least_matrix("torch.linalg.householder_product", A)
+    m, n = A.shape[-2:]
+    if m < n:
+        raise RuntimeError(
+            "torch.linalg.householder_product: input.shape[-2] must be greater than or equal to "
+            f"input.shape[-1], got {m} and {n}"
+        )
+    return _reflected(A, tau, jnp.broadcast_to(jnp.eye(m, n, dtype=A.dtype), A.shape), False)
+
+
+def _reflected(A: Array, tau: Array, x: Array, adjoint: bool) -> Array:
+    """The product of the reflections I - tau v v^H (its adjoint) times x."""
+    m = A.shape[-2]
+    order = range(tau.shape[-1])
+    for i in order if adjoint else reversed(order):
+        v = jnp.where(jnp.arange(m) > i, A[..., :, i], (jnp.arange(m) == i).astype(A.dtype))
+        t = jnp.conj(tau[..., i]) if adjoint else tau[..., i]
+        along = jnp.einsum("...m,...mk->...k", jnp.conj(v), x)
+        x = x - t[..., None, None] * v[..., :, None] * along[..., None, :]
+    return x
+
+
+def orgqr(input: Any, input2: Any) -> Any:
+    """`linalg.householder_product` under LAPACK's name."""
+    return householder_product(input, input2)
+
+
+@op(saves="both")
+def ormqr(
+    input: Array, tau: Array, other: Array, left: bool = True, transpose: bool = False
+) -> Array:
+    """Q @ other (other @ Q if not `left`, Q^H for Q if `transpose`), Q from `geqrf`."""
+    if left:
+        return _reflected(input, tau, other, transpose)
+    turned = jnp.conj(jnp.matrix_transpose(other))
+    return jnp.conj(jnp.matrix_transpose(_reflected(input, tau, turned, not transpose)))
