@@ -96,10 +96,19 @@ from jtoolbox.nn.functional.interpolation import (
     upsample,
     upsample_bilinear,
     upsample_nearest,
+from jtoolbox.nn.functional.grouped_mm import (
+    ScalingType,
+    SwizzleType,
+    grouped_mm,
+    scaled_grouped_mm,
+    scaled_mm,
 )
 from jtoolbox.nn.functional.linear import (
     bilinear,
     linear,
+)
+from jtoolbox.nn.functional.linear_cross_entropy import (
+    linear_cross_entropy,
 )
 from jtoolbox.nn.functional.loss import (
     binary_cross_entropy,
@@ -174,6 +183,8 @@ from jtoolbox.nn.functional.pooling_with_indices import (
 )
 
 __all__ = [
+    "ScalingType",
+    "SwizzleType",
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
     "adaptive_avg_pool3d",
@@ -225,6 +236,7 @@ __all__ = [
     "glu",
     "grid_sample",
     "group_norm",
+    "grouped_mm",
     "gumbel_softmax",
     "hardshrink",
     "hardsigmoid",
@@ -241,6 +253,7 @@ __all__ = [
     "leaky_relu",
     "leaky_relu_",
     "linear",
+    "linear_cross_entropy",
     "local_response_norm",
     "log_softmax",
     "logsigmoid",
@@ -281,6 +294,8 @@ __all__ = [
     "rrelu",
     "rrelu_",
     "scaled_dot_product_attention",
+    "scaled_grouped_mm",
+    "scaled_mm",
     "selu",
     "selu_",
     "sigmoid",
