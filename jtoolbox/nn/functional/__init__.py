@@ -91,17 +91,18 @@ from jtoolbox.nn.functional.grid_sampling import (
     affine_grid,
     grid_sample,
 )
-from jtoolbox.nn.functional.interpolation import (
-    interpolate,
-    upsample,
-    upsample_bilinear,
-    upsample_nearest,
 from jtoolbox.nn.functional.grouped_mm import (
     ScalingType,
     SwizzleType,
     grouped_mm,
     scaled_grouped_mm,
     scaled_mm,
+)
+from jtoolbox.nn.functional.interpolation import (
+    interpolate,
+    upsample,
+    upsample_bilinear,
+    upsample_nearest,
 )
 from jtoolbox.nn.functional.linear import (
     bilinear,
