@@ -31,6 +31,9 @@ from jtoolbox.nn.activation import (
     Tanhshrink,
     Threshold,
 )
+from jtoolbox.nn.adaptive import (
+    AdaptiveLogSoftmaxWithLoss,
+)
 from jtoolbox.nn.batchnorm import (
     BatchNorm1d,
     BatchNorm2d,
@@ -103,6 +106,10 @@ from jtoolbox.nn.linear import (
     Bilinear,
     Identity,
     Linear,
+)
+from jtoolbox.nn.linear_cross_entropy import (
+    LinearCrossEntropyLoss,
+    LinearCrossEntropyOptions,
 )
 from jtoolbox.nn.loss import (
     BCELoss,
@@ -227,6 +234,7 @@ __all__ = [
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveAvgPool3d",
+    "AdaptiveLogSoftmaxWithLoss",
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
     "AdaptiveMaxPool3d",
@@ -313,6 +321,8 @@ __all__ = [
     "LazyLinear",
     "LeakyReLU",
     "Linear",
+    "LinearCrossEntropyLoss",
+    "LinearCrossEntropyOptions",
     "LocalResponseNorm",
     "LogSigmoid",
     "LogSoftmax",

@@ -91,6 +91,13 @@ from jtoolbox.nn.functional.grid_sampling import (
     affine_grid,
     grid_sample,
 )
+from jtoolbox.nn.functional.grouped_mm import (
+    ScalingType,
+    SwizzleType,
+    grouped_mm,
+    scaled_grouped_mm,
+    scaled_mm,
+)
 from jtoolbox.nn.functional.interpolation import (
     interpolate,
     upsample,
@@ -100,6 +107,9 @@ from jtoolbox.nn.functional.interpolation import (
 from jtoolbox.nn.functional.linear import (
     bilinear,
     linear,
+)
+from jtoolbox.nn.functional.linear_cross_entropy import (
+    linear_cross_entropy,
 )
 from jtoolbox.nn.functional.loss import (
     binary_cross_entropy,
@@ -174,6 +184,8 @@ from jtoolbox.nn.functional.pooling_with_indices import (
 )
 
 __all__ = [
+    "ScalingType",
+    "SwizzleType",
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
     "adaptive_avg_pool3d",
@@ -225,6 +237,7 @@ __all__ = [
     "glu",
     "grid_sample",
     "group_norm",
+    "grouped_mm",
     "gumbel_softmax",
     "hardshrink",
     "hardsigmoid",
@@ -241,6 +254,7 @@ __all__ = [
     "leaky_relu",
     "leaky_relu_",
     "linear",
+    "linear_cross_entropy",
     "local_response_norm",
     "log_softmax",
     "logsigmoid",
@@ -281,6 +295,8 @@ __all__ = [
     "rrelu",
     "rrelu_",
     "scaled_dot_product_attention",
+    "scaled_grouped_mm",
+    "scaled_mm",
     "selu",
     "selu_",
     "sigmoid",
