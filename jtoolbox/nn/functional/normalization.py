@@ -54,7 +54,7 @@ def standardize(
     NOTE: the derivative is written out so that a backward pass keeps the result and the reciprocal
     deviation alone. As a rule for tangents, unlike one for cotangents, it serves forward mode and
     second order too. Dividing the tangent by the deviation first, not the result last, makes its
-    transpose divide last: on two CPU cores a transformer's training step took 0.78 of the time.
+    transpose divide last, which XLA fuses into fewer passes over the gradient on a CPU.
     """
     y, mean, variance, _ = _moments(x, axes, eps, centered)
     return y, mean, variance
