@@ -258,18 +258,11 @@ def test_what_pytorch_has_and_jtoolbox_lacks_is_said_so():
 # What PyTorch has on a Tensor for sparse, quantized and foreign memory, old names, and the rest of
 # what is not here yet. The list may only become shorter.
 ABSENT = """
-    as_strided as_strided_ as_strided_scatter as_subclass ccol_indices chalf coalesce col_indices
-    const_data_ptr crow_indices data_ptr dense_dim dequantize dim_order eig geqrf grad_dtype
-    hash_tensor igamma igamma_ igammac igammac_ index indices int_repr ipu is_coalesced is_conj
-    is_distributed is_inference is_ipu is_maia is_meta is_mkldnn is_mps is_mtia is_neg is_nested
-    is_pinned is_quantized is_set_to is_shared is_sparse_csr is_vulkan is_xla is_xpu istft layout
-    lstsq lu lu_solve map2_ map_ module_load mtia name new new_empty_strided nonzero_static orgqr
-    ormqr output_nr put put_ q_per_channel_axis q_per_channel_scales q_per_channel_zero_points
-    q_scale q_zero_point qscheme record_stream reinforce renorm renorm_ resize resize_as
-    resize_as_sparse_ row_indices set_ share_memory_ slice_inverse smm solve sparse_dim
-    sparse_mask sparse_resize_ sparse_resize_and_clear_ sspaddmm stft storage storage_offset
-    storage_type symeig to_dense to_mkldnn to_padded_tensor to_sparse to_sparse_bsc to_sparse_bsr
-    to_sparse_coo to_sparse_csc to_sparse_csr triangular_solve untyped_storage values volatile xpu
+    as_subclass dequantize eig hash_tensor index int_repr ipu lstsq map2_ module_load mtia
+    q_per_channel_axis q_per_channel_scales q_per_channel_zero_points q_scale q_zero_point
+    qscheme reinforce resize resize_as resize_as_sparse_ slice_inverse smm solve sparse_resize_
+    sparse_resize_and_clear_ sspaddmm symeig to_padded_tensor to_sparse_bsc to_sparse_bsr
+    to_sparse_csc volatile xpu
 """
 
 
