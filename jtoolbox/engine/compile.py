@@ -17,6 +17,27 @@ from jtoolbox.engine.plan import Gathered, Plan, make_plan
 from jtoolbox.engine.replay import replay
 from jtoolbox.engine.settings import compiler_options
 
+# NOTE: numbers. JAX takes an array of its own several microseconds faster than a Python number. So
+# numbers that come again and again, such as an unchanged learning rate, are handed over as arrays.
+NUMBERS = frozenset((int, float))
+SETTLED = 2
+MOST_CONSTANTS = 1000
+_constants: dict[Any, Any] = {}
+
+
+def constant(number: Any) -> Any:
+    """The array of a number that was seen before; the number itself the first times."""
+    key = (number.__class__, number)
+    seen = _constants.get(key, 0)
+    if seen.__class__ is not int:
+        return seen
+    if number:  # 0.0 and -0.0 are equal and yet not the same
+        if len(_constants) >= MOST_CONSTANTS:
+            _constants.clear()
+        with jax.enable_x64(True):
+            _constants[key] = seen + 1 if seen < SETTLED else jax.device_put(number)
+    return number
+
 
 class Program:
     """A compiled plan. `run` feeds it; `number` stands for it in the keys of its pullbacks."""
@@ -49,6 +70,8 @@ class Program:
     def run(self, leaves: list[Any]) -> tuple[list[Any], Any]:
         """Runs on the values of the leaves, in slot order."""
         self.runs += 1
+        if self.mesh is None and self.runs > SETTLED:
+            leaves = [constant(v) if v.__class__ in NUMBERS else v for v in leaves]
         donated = [leaves[k] for k in self.donated]
         kept = [leaves[k] for k in self.kept]
         with jax.enable_x64(True):
