@@ -57,8 +57,8 @@ def gather(
     """Numbers the pending nodes and their leaves, writes the program's key, and finds what of the
     results somebody still needs; None when nothing.
 
-    Steps that nobody needs stay in the plan: XLA drops them. With `unread`, gradients that stand in
-    a `.grad` at which nobody has looked are no outputs: they are put into that list instead.
+    With `unread`, gradients that stand in a `.grad` at which nobody has looked are no outputs: they
+    are put into that list instead.
     """
     global _stamp
     _stamp += 1
@@ -71,6 +71,7 @@ def gather(
     write = code.append
     leaves: list[Any] = []
     outputs: list[Node] = []
+    used: list[int] = []
     number = 0
     for node in batch:
         write(node.call.id if node.requires_grad else -node.call.id)
@@ -81,8 +82,11 @@ def gather(
                     continue
                 leaves.append(i)
                 write(-len(leaves))
+            elif i.value is None:
+                used.append(i.index)
+                write(i.index)
             else:
-                if i.value is not None and i.mark != stamp:
+                if i.mark != stamp:
                     i.mark = stamp
                     leaves.append(i)
                     i.index = -len(leaves)
@@ -105,6 +109,10 @@ def gather(
             result.mark = stamp
     if not outputs:
         return None
+    taken = {*used, *[n.index for n in outputs]}
+    if any(_is_idle(node, taken) for node in batch):
+        # What nobody needs must not be part of the key: a loop may drop more or less of it.
+        return gather(_needed(batch, outputs), rest, None if unread is None else [])
     roots = [n for n in outputs if n.requires_grad and not n.flags & (FREED | LEAF)]
     wrt = _boundary(roots, batch) if roots else []
     if roots and not wrt:
@@ -120,6 +128,24 @@ def gather(
         tuple(donated),
     )
     return Gathered(key, batch, leaves, outputs, roots, wrt, donated)
+
+
+def _is_idle(step: Node, taken: set[int]) -> bool:
+    """Whether neither another step nor somebody outside takes a result of this one."""
+    if step.outs is None:
+        return step.index not in taken
+    first = step.index + 1
+    return taken.isdisjoint(range(first, first + len(step.outs)))
+
+
+def _needed(batch: Sequence[Node], outputs: list[Node]) -> list[Node]:
+    """The steps that the outputs depend on."""
+    found = set(outputs)
+    for node in reversed(batch):
+        if node in found or (node.outs is not None and not found.isdisjoint(node.outs)):
+            found.add(node)
+            found.update(i for i in node.inputs if i.__class__ is Node and i.value is None)
+    return [node for node in batch if node in found]
 
 
 def _boundary(roots: list[Node], steps: Sequence[Node]) -> list[Node]:

@@ -9,7 +9,7 @@ import pytest
 
 import jtoolbox as jt
 from jtoolbox import nn, optim
-from jtoolbox.engine import mode
+from jtoolbox.engine import compile, mode
 from jtoolbox.nn import functional as F
 
 RNG = np.random.default_rng(0)
@@ -214,3 +214,26 @@ def test_an_epoch_later_nothing_compiles(trained, compilations):
         if epoch:
             assert compilations.count() == 0
         compilations.count()
+
+
+def test_a_loop_that_drops_its_results_runs_nothing_of_them():
+    jt.engine.clear_programs()
+    w = jt.ones(3, requires_grad=True)
+    for _ in range(400):
+        _ = (w * 2).sum()
+    kept = w * 3
+    assert kept.sum().item() == 9
+    programs = compile._programs.values()
+    assert max(len(program.plan.steps) for program in programs) <= 4
+
+
+def test_a_number_that_comes_again_keeps_its_type_and_sign(compilations):
+    x = jt.ones(2, dtype=jt.float32, requires_grad=True)
+    for turn in range(7):
+        y = x * 2 + 1.5
+        assert (y.dtype, y.sum().item()) == (jt.float32, 7.0)
+        if turn == 0:
+            compilations.count()
+    assert compilations.count() == 0
+    signs = [jt.copysign(x, zero).sum().item() for zero in (0.0, -0.0) * 6]
+    assert signs == [2.0, -2.0] * 6

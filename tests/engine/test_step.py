@@ -173,6 +173,18 @@ def test_a_step_recorded_in_a_thread_that_has_ended_is_not_lost(runs):
     same(runs[0].weight.grad, runs[1].weight.grad)
 
 
+def test_gradients_that_no_optimizer_takes_are_there_after_the_step(runs):
+    others = []
+    for run in runs:
+        other = run.library.tensor(W, requires_grad=True)
+        run.backward()
+        (other * other).sum().backward()
+        run.optimizer.step()
+        assert np.isfinite(run.weight.sum().item())
+        others.append(other)
+    same(others[0].grad, others[1].grad)
+
+
 def test_clipped_gradients_are_dropped_unread_too():
     run = Run(jt)
     run.backward()
