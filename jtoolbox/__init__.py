@@ -170,6 +170,7 @@ from jtoolbox.nn.functional.torch_names import (
     rrelu_,
     triplet_margin_loss,
 )
+from jtoolbox.nn.utils import stateless as _stateless
 from jtoolbox.ops import *
 from jtoolbox.ops.methods import missing_name as _missing_name
 from jtoolbox.random import (
