@@ -12,4 +12,12 @@ COMPETITORS = {
     "nnx_cached": ("nnx", "Cached"),
     "equinox": ("equinox", "Plain"),
     "equinox_donate": ("equinox", "Donate"),
+    "torchax": ("torchax", "Jit"),
+    "jtoolbox_inference": ("jtoolbox", "Forward"),
+    "jtoolbox_jit_inference": ("jtoolbox", "JitForward"),
+    "jax_inference": ("jax", "Forward"),
+    "torch_inference": ("torch", "Forward"),
+    "torch_compile_inference": ("torch", "CompiledForward"),
+    "nnx_inference": ("nnx", "Forward"),
+    "equinox_inference": ("equinox", "Forward"),
 }

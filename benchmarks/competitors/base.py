@@ -19,7 +19,7 @@ class Competitor:
     def __init__(self, workload: str, size: int):
         self.data = importlib.import_module(f"benchmarks.workloads.{workload}")
         self.model_file = importlib.import_module(f"benchmarks.workloads.{workload}.{self.library}")
-        self.settings = self.data.OPTIMIZER
+        self.optimizer_settings = self.data.OPTIMIZER
         prepare = getattr(self.model_file, "batch", lambda *batch: batch)
         self.batches = [prepare(*b) for b in self.data.batches(size, DIFFERENT_BATCHES)]
         self.turn = itertools.cycle(self.batches)
@@ -27,6 +27,20 @@ class Competitor:
 
     def setup(self, weights):
         raise NotImplementedError
+
+    def carry(self, start) -> tuple:
+        """What a functional network hands from step to step besides its parameters, if anything.
+
+        Running statistics, or the key of dropout: the model file's `carry` makes them.
+        """
+        return (self.model_file.carry(start),) if hasattr(self.model_file, "carry") else ()
+
+    def loss(self, params, carried, *batch):
+        """The model file's loss, and what is carried on, for any functional network."""
+        if not carried:
+            return self.model_file.loss(params, *batch), ()
+        loss, after = self.model_file.loss(params, *carried, *batch)
+        return loss, (after,)
 
     def step(self, *batch):
         raise NotImplementedError
@@ -49,3 +63,31 @@ class Competitor:
     def about(self) -> str:
         """What a reader of the figures should know, such as the number of threads."""
         return ""
+
+
+class Inference(Competitor):
+    """Calls the network's `forward` without gradients, on the inputs of the same batches.
+
+    Its `setup` sets `forward`. Its loss is the mean square of the last output.
+    """
+
+    def __init__(self, workload: str, size: int):
+        super().__init__(workload, size)
+        self.batches = [batch[:-1] for batch in self.batches]  # without the labels
+        self.turn = itertools.cycle(self.batches)
+
+    def forward(self, *inputs):
+        raise NotImplementedError
+
+    def step(self, *inputs):
+        self.output = self.forward(*inputs)
+        return self.output
+
+    def run(self, steps: int) -> float:
+        for _ in range(steps):
+            self.step(*next(self.turn))
+        self.wait()
+        return 0.0
+
+    def losses(self, steps: int) -> list[float]:
+        return [self.run(1) or float((self.output**2).mean()) for _ in range(steps)]

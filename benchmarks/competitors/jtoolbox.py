@@ -1,4 +1,4 @@
-"""jtoolbox: the plain loop, the jitted step, and many steps in one call."""
+"""jtoolbox: the plain loop, the jitted step, many steps a call; inference, plain and jitted."""
 
 import itertools
 
@@ -7,7 +7,7 @@ import numpy as np
 import jtoolbox as torch
 import jtoolbox.nn as nn  # noqa: F401
 import jtoolbox.optim as optim
-from benchmarks.competitors.base import Competitor
+from benchmarks.competitors.base import Competitor, Inference
 
 
 class Loop(Competitor):
@@ -16,7 +16,8 @@ class Loop(Competitor):
     def setup(self, weights):
         self.model = self.model_file.build(torch)
         self.model.load_state_dict({name: torch.tensor(w) for name, w in weights.items()})
-        self.optimizer = optim.SGD(self.model.parameters(), **self.settings)
+        name, settings = self.optimizer_settings
+        self.optimizer = getattr(optim, name)(self.model.parameters(), **settings)
 
     def step(self, *batch):
         return self.train_step(*[torch.from_numpy(x) for x in batch])
@@ -60,3 +61,26 @@ class Scan(Loop):
 
     def losses(self, steps):
         return torch.scan(self.train_step, self.stack(steps)).tolist()
+
+
+class Forward(Inference):
+    library = "torch"
+
+    def setup(self, weights):
+        self.model = self.model_file.build(torch)
+        self.model.load_state_dict({name: torch.tensor(w) for name, w in weights.items()})
+        self.model.eval()
+        self.predict = self.model
+
+    def forward(self, *inputs):
+        with torch.no_grad():
+            return self.predict(*[torch.from_numpy(x) for x in inputs])
+
+    def wait(self):
+        torch.synchronize()
+
+
+class JitForward(Forward):
+    def setup(self, weights):
+        super().setup(weights)
+        self.predict = torch.jit(self.model)

@@ -1,10 +1,10 @@
-"""Flax NNX: the training step of its tutorial, and the faster `cached_partial` of its guide."""
+"""Flax NNX: its tutorial's training step, the faster `cached_partial` of its guide, inference."""
 
 import jax
-import optax
 from flax import nnx
 
-from benchmarks.competitors.base import Competitor
+from benchmarks.competitors import rules
+from benchmarks.competitors.base import Competitor, Inference
 
 
 class Plain(Competitor):
@@ -12,7 +12,7 @@ class Plain(Competitor):
 
     def setup(self, weights):
         self.model = self.model_file.build(weights)
-        transform = optax.sgd(self.settings["lr"], momentum=self.settings["momentum"])
+        transform = rules.transform(*self.optimizer_settings)
         self.optimizer = nnx.Optimizer(self.model, transform, wrt=nnx.Param)
 
         @nnx.jit
@@ -37,3 +37,16 @@ class Cached(Plain):
 
     def step(self, *batch):
         return self.train_step(*batch)
+
+
+class Forward(Inference):
+    library = "nnx"
+
+    def setup(self, weights):
+        model = self.model_file.build(weights)
+        model.eval()
+        forward = nnx.jit(lambda model, *inputs: model(*inputs))
+        self.forward = nnx.cached_partial(forward, model)
+
+    def wait(self):
+        jax.block_until_ready(self.output)

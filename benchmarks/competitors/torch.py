@@ -1,8 +1,8 @@
-"""PyTorch: the plain loop, and the same with the model compiled."""
+"""PyTorch: the plain loop and a forward, and the same with the model compiled."""
 
 import torch
 
-from benchmarks.competitors.base import Competitor
+from benchmarks.competitors.base import Competitor, Inference
 
 
 class Eager(Competitor):
@@ -11,7 +11,8 @@ class Eager(Competitor):
     def setup(self, weights):
         self.model = self.model_file.build(torch)
         self.model.load_state_dict({name: torch.tensor(w) for name, w in weights.items()})
-        self.optimizer = torch.optim.SGD(self.model.parameters(), **self.settings)
+        name, settings = self.optimizer_settings
+        self.optimizer = getattr(torch.optim, name)(self.model.parameters(), **settings)
 
     def step(self, *batch):
         batch = [torch.from_numpy(x) for x in batch]
@@ -26,6 +27,25 @@ class Eager(Competitor):
 
 
 class Compiled(Eager):
+    def setup(self, weights):
+        super().setup(weights)
+        self.model = torch.compile(self.model)
+
+
+class Forward(Inference):
+    library = "torch"
+
+    def setup(self, weights):
+        self.model = self.model_file.build(torch)
+        self.model.load_state_dict({name: torch.tensor(w) for name, w in weights.items()})
+        self.model.eval()
+
+    @torch.inference_mode()
+    def forward(self, *inputs):
+        return self.model(*[torch.from_numpy(x) for x in inputs])
+
+
+class CompiledForward(Forward):
     def setup(self, weights):
         super().setup(weights)
         self.model = torch.compile(self.model)

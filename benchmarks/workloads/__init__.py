@@ -1,4 +1,4 @@
-"""What is trained. A folder holds one workload:
+"""What is trained, or called. A folder holds one workload:
 
 - `__init__.py`: its data, starting weights (in PyTorch's names and shapes) and optimizer, in NumPy;
 - `torch.py`, `jax.py`, `nnx.py`, `equinox.py`: the network as that library's users write it.

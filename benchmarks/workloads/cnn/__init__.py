@@ -3,7 +3,7 @@
 from benchmarks.workloads import images
 
 BATCHES = (64,)
-OPTIMIZER = {"lr": 0.01, "momentum": 0.9}
+OPTIMIZER = ("SGD", {"lr": 0.01, "momentum": 0.9})
 SHAPES = {
     "conv1": (32, 1, 3, 3),
     "conv2": (64, 32, 3, 3),

@@ -46,6 +46,10 @@ def batch(image, label):
     return image, label.astype("int32")
 
 
+def forward(model, image):
+    return jax.vmap(model)(image)
+
+
 def loss(model, image, label):
-    logits = jax.vmap(model)(image)
+    logits = forward(model, image)
     return optax.softmax_cross_entropy_with_integer_labels(logits, label).mean()

@@ -3,7 +3,7 @@
 from benchmarks.workloads import images
 
 BATCHES = (1, 64, 512)
-OPTIMIZER = {"lr": 0.01, "momentum": 0.9}
+OPTIMIZER = ("SGD", {"lr": 0.01, "momentum": 0.9})
 SHAPES = {"0": (300, 784), "2": (100, 300), "4": (10, 100)}
 
 

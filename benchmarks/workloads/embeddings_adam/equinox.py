@@ -1,0 +1,3 @@
+"""The two tables, whatever the optimizer."""
+
+from benchmarks.workloads.embeddings.equinox import *  # noqa: F403

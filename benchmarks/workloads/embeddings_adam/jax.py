@@ -1,0 +1,3 @@
+"""The two tables, whatever the optimizer."""
+
+from benchmarks.workloads.embeddings.jax import *  # noqa: F403

@@ -1,0 +1,3 @@
+"""The two tables, whatever the optimizer."""
+
+from benchmarks.workloads.embeddings.torch import *  # noqa: F403
