@@ -23,6 +23,5 @@ def batches(size, count):
 
 
 def weights():
-    return initial.weights(
-        {f"{name}.weight": (VOCABULARY, WIDTH) for name in ("words", "contexts")}
-    )
+    table = (VOCABULARY, WIDTH)
+    return initial.weights({"words.weight": table, "contexts.weight": table})

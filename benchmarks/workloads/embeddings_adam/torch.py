@@ -1,3 +1,3 @@
 """The two tables, whatever the optimizer."""
 
-from benchmarks.workloads.embeddings.torch import *  # noqa: F403
+from benchmarks.workloads.embeddings.torch import build, loss  # noqa: F401

@@ -3,18 +3,19 @@
 import jax
 
 from benchmarks.workloads.gpt import jax as plain
-from benchmarks.workloads.gpt.jax import batch, params  # noqa: F401
 from benchmarks.workloads.gpt_dropout import P
+
+batch, params = plain.batch, plain.params
 
 
 def carry(weights):
     return jax.random.key(0)
 
 
-def forward(params, key, tokens):
-    return plain.forward(params, tokens)
+def forward(weights, key, tokens):
+    return plain.forward(weights, tokens)
 
 
-def loss(params, key, tokens, targets):
+def loss(weights, key, tokens, targets):
     key, mine = jax.random.split(key)
-    return plain.cross_entropy(plain.forward(params, tokens, mine, P), targets), key
+    return plain.cross_entropy(plain.forward(weights, tokens, mine, P), targets), key
