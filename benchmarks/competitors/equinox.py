@@ -49,6 +49,3 @@ class Forward(Inference):
         model = eqx.nn.inference_mode(model)
         forward = eqx.filter_jit(self.model_file.forward)
         self.forward = lambda *inputs: forward(model, *carried, *inputs)
-
-    def wait(self):
-        jax.block_until_ready(self.output)

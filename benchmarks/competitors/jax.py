@@ -73,6 +73,3 @@ class Forward(Inference):
         carried = jax.tree.map(jnp.array, self.carry(weights))
         forward = jax.jit(self.model_file.forward)
         self.forward = lambda *inputs: forward(params, *carried, *inputs)
-
-    def wait(self):
-        jax.block_until_ready(self.output)

@@ -76,9 +76,6 @@ class Forward(Inference):
         with torch.no_grad():
             return self.predict(*[torch.from_numpy(x) for x in inputs])
 
-    def wait(self):
-        torch.synchronize()
-
 
 class JitForward(Forward):
     def setup(self, weights):

@@ -47,6 +47,3 @@ class Forward(Inference):
         model.eval()
         forward = nnx.jit(lambda model, *inputs: model(*inputs))
         self.forward = nnx.cached_partial(forward, model)
-
-    def wait(self):
-        jax.block_until_ready(self.output)

@@ -11,23 +11,15 @@ def leaf(layer, kind):
     """The variable of an NNX layer that PyTorch calls `kind`."""
     if kind != "weight":
         return getattr(layer, NAMES.get(kind, kind))
-    return getattr(
-        layer,
-        "embedding"
-        if isinstance(layer, nnx.Embed)
-        else "scale"
-        if isinstance(layer, (nnx.BatchNorm, nnx.LayerNorm))
-        else "kernel",
-    )
+    if isinstance(layer, nnx.Embed):
+        return layer.embedding
+    return layer.scale if isinstance(layer, (nnx.BatchNorm, nnx.LayerNorm)) else layer.kernel
 
 
 def fill(model, weights, transposed=()):
     """Sets every variable; `transposed` names the transposed convolutions."""
-    tables = [
-        name.rpartition(".")[0]
-        for name in weights
-        if isinstance(find(model, name.rpartition(".")[0]), nnx.Embed)
-    ]
+    layers = {name.rpartition(".")[0] for name in weights}
+    tables = [layer for layer in layers if isinstance(find(model, layer), nnx.Embed)]
     for name, w in layouts.kernels(weights, transposed, tables).items():
         layer, _, kind = name.rpartition(".")
         if kind != "num_batches_tracked":
