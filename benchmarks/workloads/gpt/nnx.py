@@ -27,7 +27,8 @@ class Block(nnx.Module):
         if self.dropout.rate == 0 or self.dropout.deterministic:
             y = nnx.dot_product_attention(q, k, v, mask=mask)
         else:
-            weights = nnx.dot_product_attention_weights(q, k, mask=mask)
+            scores = jnp.einsum("nthc,nshc->nhts", q, k) / (C // HEADS) ** 0.5
+            weights = jax.nn.softmax(jnp.where(mask, scores, -jnp.inf))
             y = jnp.einsum("nhts,nshc->nthc", self.dropout(weights), v)
         return self.out(y.reshape(N, T, C))
 
