@@ -40,7 +40,10 @@ class Unet(nn.Module):
     def __init__(self, dim=4, time_dim=8):
         super().__init__()
         self.time_mlp = nn.Sequential(
-            SinusoidalPosEmb(dim), nn.Linear(dim, time_dim), nn.GELU(), nn.Linear(time_dim, time_dim)
+            SinusoidalPosEmb(dim),
+            nn.Linear(dim, time_dim),
+            nn.GELU(),
+            nn.Linear(time_dim, time_dim),
         )
         self.init_conv = nn.Conv2d(1, dim, 3, padding=1)
         self.down = Block(dim, dim, time_dim)
