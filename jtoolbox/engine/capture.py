@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from jtoolbox import random
 from jtoolbox.engine import explain
 from jtoolbox.engine.compile import Program, program_for
 from jtoolbox.engine.graph import FREED, KEY, LEAF, OVERWRITTEN, OWNED, PINNED, Handle, Node
 from jtoolbox.engine.modes import mode
 from jtoolbox.engine.plan import Gathered, gather
-from jtoolbox.engine.realize import flush, fresh, run
+from jtoolbox.engine.realize import flush, fresh, run, value_for_program
 from jtoolbox.engine.record import value_of
 from jtoolbox.engine.step import owners
 
@@ -124,6 +126,8 @@ class Frozen:
             value = node.value
             if value is None:
                 value = value_of(node)
+            elif value.__class__ is np.ndarray:
+                value = value_for_program(node)
             if slot in donated and node.flags & (OWNED | PINNED) != OWNED:
                 value = fresh(value)
             values[slot] = value

@@ -16,7 +16,7 @@ import numpy as np
 
 from jtoolbox.engine import explain
 from jtoolbox.engine.compile import Program, program_for
-from jtoolbox.engine.graph import OWNED, PINNED, Node
+from jtoolbox.engine.graph import KEY, OWNED, PINNED, USED, Node
 from jtoolbox.engine.modes import mode
 from jtoolbox.engine.plan import Gathered, gather
 from jtoolbox.engine.record import DEMANDED, Hooks
@@ -104,7 +104,7 @@ def run(gathered: Gathered, held: Collection[Node] = ()) -> None:
     program, new = program_for(gathered)
     if new:
         explain.compiled(gathered)
-    values = [leaf.value if leaf.__class__ is Node else leaf for leaf in gathered.leaves]
+    values = [value_for_program(i) if i.__class__ is Node else i for i in gathered.leaves]
     if gathered.donated:
         _own(gathered, values, held)
     outputs, pull = program.run(values)
@@ -122,6 +122,21 @@ def run(gathered: Gathered, held: Collection[Node] = ()) -> None:
         Segment(program, gathered, pull)
     else:
         release(gathered.steps)
+
+
+def value_for_program(leaf: Node) -> Any:
+    """The value of a leaf. What comes from the host a second time is kept on the device.
+
+    A batch is used once, and passing it on as it is costs least; weights that were loaded, or data
+    that a loop uses as a whole, would be copied at every call.
+    """
+    value = leaf.value
+    if value.__class__ is np.ndarray and not leaf.flags & KEY:
+        if leaf.flags & USED:
+            with jax.enable_x64(True):
+                value = leaf.value = jax.device_put(value)
+        leaf.flags |= USED
+    return value
 
 
 def _own(gathered: Gathered, values: list[Any], held: Collection[Node]) -> None:
