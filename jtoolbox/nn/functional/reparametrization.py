@@ -52,17 +52,26 @@ def _unit(x: Array, eps: float) -> Array:
 
 @op
 def power_iteration(
-    weight: Array, u: Array, v: Array, steps: int, dim: int = 0, eps: float = 1e-12
+    weight: Array,
+    u: Array,
+    v: Array,
+    steps: int,
+    dim: int = 0,
+    eps: float = 1e-12,
+    u_first: bool = False,
 ) -> tuple[Array, Array]:
     """Left and right singular vectors (u, v) nearer to those of the largest singular value.
 
     Each step is v = W^T u / |W^T u|, u = W v / |W v|, where W is the weight as a matrix with the
-    axis `dim` first.
+    axis `dim` first; in the other order with `u_first`.
     """
     w = weight_matrix(weight, dim)
     for _ in range(steps):
+        if u_first:
+            u = _unit(w @ v, eps)
         v = _unit(w.T @ u, eps)
-        u = _unit(w @ v, eps)
+        if not u_first:
+            u = _unit(w @ v, eps)
     return u, v
 
 

@@ -207,7 +207,7 @@ class _SpectralNorm(Module):
         if weight.ndim > 1:
             height = weight.shape[self.dim]
             u, v = (unit_vector(weight, n, eps) for n in (height, weight.numel() // height))
-            u, v = power_iteration(weight.detach(), u, v, 15, self.dim, eps)
+            u, v = power_iteration(weight.detach(), u, v, 15, self.dim, eps, True)
             self.register_buffer("_u", u)
             self.register_buffer("_v", v)
 
@@ -217,7 +217,7 @@ class _SpectralNorm(Module):
         u, v = self._u, self._v
         if self.training:
             u, v = power_iteration(
-                weight.detach(), u, v, self.n_power_iterations, self.dim, self.eps
+                weight.detach(), u, v, self.n_power_iterations, self.dim, self.eps, True
             )
             self._u.copy_(u)
             self._v.copy_(v)

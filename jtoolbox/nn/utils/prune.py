@@ -422,7 +422,7 @@ def global_unstructured(
 
 
 def remove(module: M, name: str) -> M:
-    """Ends the pruning of `name`: it is a parameter again, zeros included. ValueError if unpruned."""
+    """Ends the pruning of `name`, a parameter again with its zeros. ValueError if unpruned."""
     for key, hook in module._forward_pre_hooks.items():
         if isinstance(hook, BasePruningMethod) and hook._tensor_name == name:
             hook.remove(module)

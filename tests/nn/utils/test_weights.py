@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+import torch.nn.utils.prune
 
 import jtoolbox as jt
 from tests.nn.both import same_error
