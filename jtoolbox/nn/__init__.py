@@ -1,6 +1,6 @@
 """Layers, and what they are made of: PyTorch's `torch.nn`."""
 
-from jtoolbox.nn import attention, functional, init, parallel, utils
+from jtoolbox.nn import attention, functional, init, modules, parallel, utils
 from jtoolbox.nn.activation import (
     CELU,
     ELU,
@@ -70,6 +70,7 @@ from jtoolbox.nn.embedding import (
     Embedding,
     EmbeddingBag,
 )
+from jtoolbox.nn.factory import factory_kwargs
 from jtoolbox.nn.flatten import (
     Flatten,
     Unflatten,
@@ -400,8 +401,10 @@ __all__ = [
     "ZeroPad2d",
     "ZeroPad3d",
     "attention",
+    "factory_kwargs",
     "functional",
     "init",
+    "modules",
     "parallel",
     "utils",
 ]

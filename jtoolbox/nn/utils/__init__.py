@@ -1,6 +1,6 @@
 """Helpers for parameters, their gradients, and whole modules."""
 
-from jtoolbox.nn.utils import fusion, rnn
+from jtoolbox.nn.utils import fusion, parametrizations, parametrize, prune, rnn
 from jtoolbox.nn.utils.clip_grad import (
     clip_grad_norm,
     clip_grad_norm_,
@@ -24,6 +24,9 @@ from jtoolbox.nn.utils.spectral_norm import remove_spectral_norm, spectral_norm
 from jtoolbox.nn.utils.weight_norm import remove_weight_norm, weight_norm
 
 __all__ = [
+    "parametrizations",
+    "parametrize",
+    "prune",
     "clip_grad_norm",
     "clip_grad_norm_",
     "clip_grad_value_",

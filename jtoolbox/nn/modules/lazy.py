@@ -1,0 +1,7 @@
+"""PyTorch's `nn.modules.lazy`: the names that programs import from there."""
+
+from jtoolbox.nn.lazy import LazyModuleMixin
+
+__all__ = [
+    "LazyModuleMixin",
+]
