@@ -8,14 +8,10 @@ import numpy as np
 
 
 class Entry(NamedTuple):
-    """`nn.<text>`, called with `inputs`.
-
-    `random`: what it returns in training differs from call to call.
-    """
+    """`nn.<text>`, called with `inputs`."""
 
     text: str
     inputs: tuple[np.ndarray, ...]
-    random: bool = False
 
     @property
     def name(self) -> str:
@@ -37,9 +33,9 @@ BY_DIMENSION = {1: LINE, 2: IMAGE, 3: VOLUME}
 WORDS = np.array([[1, 2, 0], [4, 3, 1]])
 
 
-def each_dimension(*texts: str, random: bool = False) -> list[Entry]:
+def each_dimension(*texts: str) -> list[Entry]:
     """Entries for texts with {} in the place of the number of dimensions."""
-    return [Entry(t.format(d), (v,), random) for t in texts for d, v in BY_DIMENSION.items()]
+    return [Entry(t.format(d), (v,)) for t in texts for d, v in BY_DIMENSION.items()]
 
 
 ACTIVATIONS = (
@@ -54,7 +50,7 @@ SEQUENCE, TARGETS = x(3, 2, 4), x(2, 2, 4)
 CATALOGUE = [
     *(Entry(text, (x(2, 4),)) for text in ACTIVATIONS.split()),
     Entry("Softmax2d()", (IMAGE,)),
-    Entry("RReLU()", (x(2, 4),), random=True),
+    Entry("RReLU()", (x(2, 4),)),
     Entry("Identity()", (x(2, 4),)),
     Entry("Linear(4, 3)", (x(2, 4),)),
     Entry("LazyLinear(3)", (x(2, 4),)),
@@ -70,17 +66,17 @@ CATALOGUE = [
     Entry("CrossMapLRN2d(2)", (IMAGE,)),
     *each_dimension("MaxPool{}d(2)", "AvgPool{}d(2)", "LPPool{}d(2, 2)"),
     *each_dimension("AdaptiveAvgPool{}d(2)", "AdaptiveMaxPool{}d(2)"),
-    Entry("FractionalMaxPool2d(2, output_size=3)", (IMAGE,), random=True),
-    Entry("FractionalMaxPool3d(2, output_size=2)", (VOLUME,), random=True),
+    Entry("FractionalMaxPool2d(2, output_size=3)", (IMAGE,)),
+    Entry("FractionalMaxPool3d(2, output_size=2)", (VOLUME,)),
     Entry("MaxUnpool1d(2)", (x(1, 1, 2), np.array([[[1, 2]]]))),
     Entry("MaxUnpool2d(2)", (x(1, 1, 1, 2), np.array([[[[1, 6]]]]))),
     Entry("MaxUnpool3d(2)", (x(1, 1, 1, 1, 2), np.array([[[[[1, 6]]]]]))),
     *each_dimension("CircularPad{}d(1)", "ConstantPad{}d(1, 2.0)", "ReflectionPad{}d(1)"),
     *each_dimension("ReplicationPad{}d(1)", "ZeroPad{}d(1)"),
-    Entry("Dropout()", (LINE,), random=True),
-    *each_dimension("Dropout{}d()", random=True),
-    Entry("AlphaDropout()", (LINE,), random=True),
-    Entry("FeatureAlphaDropout()", (LINE,), random=True),
+    Entry("Dropout()", (LINE,)),
+    *each_dimension("Dropout{}d()"),
+    Entry("AlphaDropout()", (LINE,)),
+    Entry("FeatureAlphaDropout()", (LINE,)),
     Entry("Embedding(5, 3)", (WORDS,)),
     Entry("EmbeddingBag(5, 3)", (WORDS,)),
     Entry("Flatten()", (LINE,)),
