@@ -12,10 +12,11 @@ import torch
 import jtoolbox as jt
 from tests.networks.loading import load
 
-# A ReLU whose input passes zero within rounding sends two trainings apart for good: PyTorch's own
-# from weights changed by 3e-6 are 1e-2 apart after thirty steps of the ResNet. From these weights
-# no ReLU comes that near (from those of seed 1 one does, at the fifth step).
-SEED = 2
+# A ReLU whose input passes zero within rounding sends two trainings apart for good: after thirty
+# steps PyTorch's own from weights changed by 3e-6 are 1e-2 apart for the ResNet, 4e-3 for the
+# U-Net. From the weights of these seeds no ReLU comes that near (the ResNet's does from those of
+# 1, at the fifth step, and the U-Net's from those of 2, at the eighteenth).
+SEEDS = {"resnet": 2}
 NETWORKS = [
     "mlp",
     "resnet",
@@ -53,10 +54,10 @@ def one_thread():
 @pytest.mark.parametrize("name", NETWORKS)
 def test_thirty_steps_have_pytorchs_losses_and_end_in_its_state(name):
     theirs, ours = load(name, "torch"), load(name, "jtoolbox")
-    torch.manual_seed(SEED)
+    torch.manual_seed(SEEDS.get(name, 1))
     start = theirs.build()
     state = {k: v.numpy().copy() for k, v in start.state_dict().items()}
-    torch.manual_seed(SEED)
+    torch.manual_seed(SEEDS.get(name, 1))
     expected, expected_losses = trained(theirs, None)
     found, losses = trained(ours, state)
     assert isinstance(found, jt.nn.Module)
