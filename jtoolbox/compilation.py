@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -14,7 +14,7 @@ from jax.core import Tracer
 from jtoolbox import random
 from jtoolbox.engine.capture import Frozen, capture
 from jtoolbox.engine.compile import options
-from jtoolbox.engine.graph import OWNED, Handle, Node, Placeholder, intern_aval
+from jtoolbox.engine.graph import OWNED, PINNED, Handle, Node, Placeholder, intern_aval
 from jtoolbox.engine.modes import mode
 from jtoolbox.engine.record import node_of, value_of, wrap
 from jtoolbox.engine.replay import replay
@@ -24,28 +24,39 @@ __all__ = ["jit", "scan"]
 
 
 class Returned:
-    """What a recorded step returned: tensors by number, everything else as it is."""
+    """What a recorded step returned: tensors by number, everything else as it is.
 
-    def __init__(self, result: Any, is_new: Callable[[Node], bool]):
+    `passed` are the arguments among it, as (place, number of the argument).
+    """
+
+    def __init__(self, result: Any, is_new: Callable[[Node], bool], arguments: Sequence[Node] = ()):
+        numbers = {node: i for i, node in enumerate(arguments)}
         leaves, self.treedef = jax.tree.flatten(result, is_leaf=_is_handle)
         self.leaves: list[Any] = leaves
         self.nodes: list[Node] = []
         self.places: list[int] = []
+        self.passed: list[tuple[int, int]] = []
         for i, leaf in enumerate(leaves):
-            if isinstance(leaf, Handle) and is_new(node_of(leaf)):
+            if isinstance(leaf, Handle) and node_of(leaf) in numbers:
+                self.passed.append((i, numbers[node_of(leaf)]))
+            elif isinstance(leaf, Handle) and is_new(node_of(leaf)):
                 self.nodes.append(node_of(leaf))
                 self.places.append(i)
         self.single = isinstance(result, Handle) and bool(self.nodes)
         self.avals = [n.aval for n in self.nodes]
 
-    def build(self, values: list[Any]) -> Any:
-        """The result of a later call, with these values of its tensors."""
+    def build(self, values: list[Any], arguments: Sequence[Any]) -> Any:
+        """The result of a later call, with these values of its tensors and of its arguments."""
         tensors = [wrap(Node(a, v, flags=OWNED)) for a, v in zip(self.avals, values, strict=True)]
         if self.single:
             return tensors[0]
         leaves = list(self.leaves)
         for place, tensor in zip(self.places, tensors, strict=True):
             leaves[place] = tensor
+        for place, i in self.passed:
+            value = arguments[i]
+            value = np.array(value) if isinstance(value, np.ndarray) else value
+            leaves[place] = wrap(Node(intern_aval(value.shape, value.dtype), value, flags=PINNED))
         return jax.tree.unflatten(self.treedef, leaves)
 
 
@@ -117,7 +128,7 @@ class jit(metaclass=_TorchNames):
             return self._record(key, leaves, treedef)
         frozen, returned = known
         values = [v if v.__class__ is np.ndarray else _raw(v) for v in leaves]
-        return returned.build(frozen(values))
+        return returned.build(frozen(values), values)
 
     def _record(self, key: Any, leaves: list[Any], treedef: Any) -> Any:
         frozen, returned, result = record_step(self.function, leaves, treedef, execute=True)
@@ -150,7 +161,7 @@ def record_step(
         else:
             args, kwargs = jax.tree.unflatten(treedef, given)
             result = function(*args, **kwargs)
-        returned = Returned(result, lambda node: node.value is None)
+        returned = Returned(result, lambda node: node.value is None, arguments)
         held.extend((result, returned))
         return returned.nodes
 
@@ -193,7 +204,7 @@ def scan(step: Callable[..., Any], batches: Any) -> Any:
     build = Returned.__new__(Returned)
     build.__dict__.update(returned.__dict__)
     build.avals = [intern_aval(s.shape, s.dtype) for s in stacked]
-    return build.build(results)
+    return build.build(results, values)
 
 
 _scans: dict[Any, dict[Any, tuple[Loop, Returned]]] = {}

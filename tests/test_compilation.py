@@ -208,3 +208,13 @@ def test_scan_needs_equal_leading_axes():
         jt.scan(trained.step, (X[:3], Y[:2]))
     with pytest.raises(ValueError, match="leading axis"):
         jt.scan(trained.step, 3.0)
+
+
+def test_a_step_that_returns_an_argument_returns_that_of_the_call():
+    step = jt.jit(lambda x: (x, x * 2))
+    for number in (1.0, 3.0, 5.0):
+        same, double = step(jt.full((2,), number))
+        assert (same.tolist(), double.tolist()) == ([number] * 2, [2 * number] * 2)
+    same, double = jt.scan(step.function, jt.arange(6.0).reshape(3, 2))
+    assert same.tolist() == [[0, 1], [2, 3], [4, 5]]
+    assert double.tolist() == [[0, 2], [4, 6], [8, 10]]

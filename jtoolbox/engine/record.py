@@ -120,11 +120,15 @@ def make_call(
     avals: Sequence[Any],
     *,
     device: Any = None,
+    wide: bool = True,
     **settings: Any,
 ) -> Call:
-    """Infers the abstract result of `function` on operands of these avals (or number types)."""
+    """Infers the abstract result of `function` on operands of these avals (or number types).
+
+    With 64-bit types, unless the user's own JAX program, in which it will be called, has none.
+    """
     examples = [a.struct if isinstance(a, Aval) else None if a is None else a(1) for a in avals]
-    with jax.enable_x64(True), autocast.within(None):
+    with jax.enable_x64(wide), autocast.within(None):
         result = jax.eval_shape(function, *examples)
     structure = None
     if isinstance(result, (tuple, list)):
@@ -339,6 +343,7 @@ class Op:
             function,
             avals,
             device=device,
+            wide=mode.functional is None or dtypes.index_dtype() != np.int32,
             saves=self.saves,
             differentiable=self.differentiable,
             tags=self.tags,
@@ -351,6 +356,8 @@ class Op:
         self, args: list[Any], inputs: list[Any], key: tuple, grad: bool, pending: bool
     ) -> Any:
         """Records the call or runs it at once, and returns Tensors."""
+        if mode.functional is not None:
+            key = (*key, dtypes.index_dtype())
         call = self.calls.get(key)
         if call is None:
             call = self.call_for(key, args, inputs)

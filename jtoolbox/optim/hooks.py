@@ -50,6 +50,9 @@ class Hooks:
 
     _hooks: defaultdict[str, OrderedDict[int, Callable[..., Any]]]
     _stepping = False
+    # Whether operations inside `step` are recorded. A step that decides by values runs them at
+    # once: what is pending between two decisions differs, and each would be a new program.
+    recorded = True
 
     def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Calls `hook(optimizer, args, kwargs)` before each step; it may return new (args, kwargs).
@@ -118,11 +121,11 @@ def as_step(step: Callable[..., Any]) -> Callable[..., Any]:
         if self._hooks or _global:
             (_, *args), kwargs = _before(self, (self, *args), kwargs)  # type: ignore[assignment]
         self._stepping = True
-        mode.depth += 1
+        mode.depth += self.recorded
         try:
             result = step(self, *args, **kwargs)
         finally:
-            mode.depth -= 1
+            mode.depth -= self.recorded
             self._stepping = False
         finish_step(self)
         if self._hooks or _global:

@@ -34,6 +34,8 @@ class LBFGS(Optimizer):
     https://doi.org/10.1007/978-0-387-40065-5.
     """
 
+    recorded = False
+
     def __init__(
         self,
         params: Iterable[Any],

@@ -63,7 +63,7 @@ def _check_amount(amount: Any) -> None:
     if not isinstance(amount, numbers.Real):
         raise TypeError(f"Invalid type for amount: {amount}. Must be int or float.")
     whole = isinstance(amount, numbers.Integral)
-    if amount < 0 or (not whole and float(amount) > 1.0):
+    if float(amount) < 0 or (not whole and float(amount) > 1.0):
         raise ValueError(_AMOUNT.format(amount=amount))
 
 
@@ -71,7 +71,7 @@ def _count(amount: Any, size: int) -> int:
     """How many of `size` entries an amount means: itself, or a fraction of them."""
     if not isinstance(amount, numbers.Integral):
         return round(amount * size)
-    if amount > size:
+    if int(amount) > size:
         raise ValueError(_TOO_MANY.format(amount=amount, size=size))
     return int(amount)
 

@@ -349,7 +349,8 @@ def test_a_full_shared_memory_is_told_and_the_batch_goes_through_the_pipe():
 
 
 SCRIPT = """
-import json, multiprocessing, sys, warnings
+import json, multiprocessing, signal, sys, warnings
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job would ignore it
 warnings.simplefilter("error")
 import numpy as np
 import jtoolbox.utils.data as data
