@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from jtoolbox.engine import no_grad
-from jtoolbox.nn.conv import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
-from jtoolbox.nn.functional import normalize
+from jtoolbox.nn.functional.reparametrization import power_iteration, spectral_norm_weight
 from jtoolbox.nn.module import Module
 from jtoolbox.nn.parameter import Parameter, is_lazy
-from jtoolbox.ops import dot, mv
+from jtoolbox.nn.utils.parametrizations import default_dim, unit_vector
 from jtoolbox.tensor import Tensor
 
-__all__ = ["SpectralNorm", "power_iteration", "remove_spectral_norm", "spectral_norm"]
+__all__ = ["SpectralNorm", "remove_spectral_norm", "spectral_norm"]
 
 M = TypeVar("M", bound=Module)
 VERSION = 1
@@ -22,21 +21,6 @@ _LAZY = (
     "The module passed to `SpectralNorm` can't have uninitialized parameters. Make sure to run the "
     "dummy forward before applying spectral normalization"
 )
-
-
-def as_matrix(weight: Any, dim: int) -> Any:
-    """A weight as a matrix whose rows are its dimension `dim`."""
-    if dim:
-        weight = weight.permute(dim, *[d for d in range(weight.ndim) if d != dim])
-    return weight.reshape(weight.shape[0], -1)
-
-
-def power_iteration(matrix: Any, u: Tensor, v: Tensor, count: int, eps: float) -> None:
-    """Brings u and v, in place, nearer to the singular vectors of the largest singular value."""
-    with no_grad():
-        for _ in range(count):
-            v.copy_(normalize(mv(matrix.t(), u), dim=0, eps=eps))
-            u.copy_(normalize(mv(matrix, v), dim=0, eps=eps))
 
 
 class SpectralNorm:
@@ -54,11 +38,14 @@ class SpectralNorm:
         """The weight over its largest singular value, after some steps towards the latter."""
         weight = getattr(module, self.name + "_orig")
         u, v = getattr(module, self.name + "_u"), getattr(module, self.name + "_v")
-        matrix = as_matrix(weight, self.dim)
         if do_power_iteration:
-            power_iteration(matrix, u, v, self.n_power_iterations, self.eps)
-            u, v = u.clone(), v.clone()  # the next pass changes the buffers in place
-        return weight / dot(u, mv(matrix, v))
+            before = u, v
+            u, v = power_iteration(
+                weight.detach(), u, v, self.n_power_iterations, self.dim, self.eps
+            )
+            for buffer, value in zip(before, (u, v), strict=True):
+                buffer.copy_(value)
+        return spectral_norm_weight(weight, u, v, self.dim)
 
     def remove(self, module: Any) -> None:
         """Puts the present weight in the place of the original one."""
@@ -96,9 +83,7 @@ def spectral_norm(
 
         layer = nn.utils.spectral_norm(nn.Linear(20, 40))
     """
-    if dim is None:
-        transposed = isinstance(module, (ConvTranspose1d, ConvTranspose2d, ConvTranspose3d))
-        dim = 1 if transposed else 0
+    dim = default_dim(module) if dim is None else dim
     for hook in module._forward_pre_hooks.values():
         if isinstance(hook, SpectralNorm) and hook.name == name:
             raise RuntimeError(_TWICE.format(name=name))
@@ -106,8 +91,8 @@ def spectral_norm(
     weight = module._parameters[name]
     if is_lazy(weight):
         raise ValueError(_LAZY)
-    rows, columns = as_matrix(weight.detach(), dim).shape
-    start = [normalize(weight.new_empty(n).normal_(), dim=0, eps=eps) for n in (rows, columns)]
+    rows = weight.shape[dim]
+    start = [unit_vector(weight, n, eps) for n in (rows, weight.numel() // rows)]
     delattr(module, name)
     module.register_parameter(name + "_orig", weight)
     setattr(module, name, weight.detach().clone())

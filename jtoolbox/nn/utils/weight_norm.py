@@ -5,11 +5,12 @@ from __future__ import annotations
 import warnings
 from typing import Any, TypeVar
 
+from jtoolbox.nn.functional.reparametrization import norm_except_dim, weight_norm_weight
 from jtoolbox.nn.module import Module
 from jtoolbox.nn.parameter import Parameter, is_lazy
 from jtoolbox.tensor import Tensor
 
-__all__ = ["WeightNorm", "norm_except_dim", "remove_weight_norm", "weight_norm"]
+__all__ = ["WeightNorm", "remove_weight_norm", "weight_norm"]
 
 M = TypeVar("M", bound=Module)
 _DEPRECATED = (
@@ -23,16 +24,6 @@ _LAZY = (
 )
 
 
-def norm_except_dim(v: Tensor, pow: int = 2, dim: int = 0) -> Tensor:
-    """The norm of order `pow` over all dimensions but `dim`, which are kept with size 1.
-
-    For v (C, d1, ...) and dim 0 the result is (C, 1, ...); for dim -1 it is the norm of all of v.
-    """
-    if dim == -1:
-        return v.norm(pow)
-    return v.norm(pow, [d for d in range(v.ndim) if d != dim % v.ndim], True)
-
-
 class WeightNorm:
     """The hook that computes `name` from `name_g` and `name_v` before each forward pass."""
 
@@ -43,7 +34,7 @@ class WeightNorm:
     def compute_weight(self, module: Any) -> Tensor:
         """g v / |v|."""
         g, v = getattr(module, self.name + "_g"), getattr(module, self.name + "_v")
-        return v * (g / norm_except_dim(v, 2, self.dim))
+        return weight_norm_weight(v, g, self.dim)
 
     def remove(self, module: Any) -> None:
         """Puts the present weight in the place of direction and magnitude."""
