@@ -92,9 +92,9 @@ OWNED = 8  # the array was made by a program of ours: it may be donated
 PINNED = 16  # somebody else may hold the array: it must not be donated
 TRACED = 32  # the value is a tracer of JAX
 KEY = 64  # a random key drawn from a generator
-USED = 256  # a program has taken this value from the host
 RETAIN = 128  # an inner node whose gradient was asked for
 REPLACES = 256  # its handle took it in the place of its own first input
+USED = 512  # a program has taken this value from the host
 
 
 class Node:

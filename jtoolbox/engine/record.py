@@ -94,8 +94,6 @@ def value_of(node: Node) -> Any:
     if node.value is None:
         Hooks.flush()
         if node.value is None:
-            Hooks.run_waiting()
-        if node.value is None:
             raise RuntimeError(
                 f"the value of this {node.aval} was never computed: an earlier program failed, or "
                 "the tensor was made in another thread. Compute it again."
