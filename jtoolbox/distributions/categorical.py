@@ -7,13 +7,14 @@ from typing import Any
 
 from jtoolbox import dtypes, ops
 from jtoolbox.distributions import constraints
+from jtoolbox.distributions.distribution import Distribution
 from jtoolbox.distributions.odds import Odds, vectors_of
 from jtoolbox.distributions.utils import constant, limits, stopped
 from jtoolbox.engine import no_grad
 from jtoolbox.ops.conversion import cast
 from jtoolbox.tensor import Size
 
-__all__ = ["Categorical"]
+__all__ = ["Categorical", "OverCategorical"]
 
 
 class Categorical(Odds):
@@ -75,3 +76,36 @@ class Categorical(Odds):
         return self._along_batch(
             constant(range(self._num_events), self._param, dtypes.int64), expand
         )
+
+
+class OverCategorical(Distribution):
+    """A distribution over vectors of K numbers that has its probabilities from a `Categorical`."""
+
+    def __init__(self, categorical: Categorical, validate_args: bool | None = None):
+        self._categorical = categorical
+        event_shape = categorical.param_shape[-1:]
+        super().__init__(categorical.batch_shape, event_shape, validate_args=validate_args)
+
+    def expand(self, batch_shape: Sequence[int], _instance: Any = None) -> Any:
+        new = super().expand(batch_shape, _instance)
+        new._categorical = self._categorical.expand(batch_shape)
+        return new
+
+    @property
+    def probs(self) -> Any:
+        """The probabilities of the categories."""
+        return self._categorical.probs
+
+    @property
+    def logits(self) -> Any:
+        """The logarithms of the probabilities."""
+        return self._categorical.logits
+
+    @property
+    def _param(self) -> Any:
+        return self._categorical._param
+
+    @property
+    def param_shape(self) -> Size:
+        """The shape of `probs` and `logits`."""
+        return self._categorical.param_shape

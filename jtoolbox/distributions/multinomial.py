@@ -9,17 +9,15 @@ from typing import Any
 from jtoolbox import ops
 from jtoolbox.distributions import constraints
 from jtoolbox.distributions.binomial import Binomial
-from jtoolbox.distributions.categorical import Categorical
-from jtoolbox.distributions.distribution import Distribution
+from jtoolbox.distributions.categorical import Categorical, OverCategorical
 from jtoolbox.distributions.utils import broadcast_all, cast_like
 from jtoolbox.engine import no_grad
 from jtoolbox.nn import functional as F
-from jtoolbox.tensor import Size
 
 __all__ = ["Multinomial"]
 
 
-class Multinomial(Distribution):
+class Multinomial(OverCategorical):
     """How often each of K categories comes in `total_count` draws.
 
     `total_count` is one int for all (NotImplementedError otherwise); `probs` (*, K) or `logits`
@@ -38,33 +36,11 @@ class Multinomial(Distribution):
         if not isinstance(total_count, int):
             raise NotImplementedError("inhomogeneous total_count is not supported")
         self.total_count = total_count
-        self._categorical = Categorical(probs, logits, validate_args=validate_args)
-        batch, event = self._categorical.batch_shape, self._categorical.param_shape[-1:]
-        super().__init__(batch, event, validate_args=validate_args)
-
-    def expand(self, batch_shape: Sequence[int], _instance: Any = None) -> Any:
-        new = super().expand(batch_shape, _instance)
-        new._categorical = self._categorical.expand(batch_shape)
-        return new
+        super().__init__(Categorical(probs, logits, validate_args=validate_args), validate_args)
 
     @constraints.dependent_property(is_discrete=True, event_dim=1)
     def support(self) -> Any:
         return constraints.multinomial(self.total_count)
-
-    @property
-    def probs(self) -> Any:
-        """The probabilities of the categories."""
-        return self._categorical.probs
-
-    @property
-    def logits(self) -> Any:
-        """The logarithms of the probabilities."""
-        return self._categorical.logits
-
-    @property
-    def param_shape(self) -> Size:
-        """The shape of `probs` and `logits`."""
-        return self._categorical.param_shape
 
     @property
     def mean(self) -> Any:
@@ -78,7 +54,7 @@ class Multinomial(Distribution):
         with no_grad():
             drawn = self._categorical.sample((self.total_count, *sample_shape))
             counts = ops.sum(F.one_hot(drawn, self._event_shape[0]), 0)
-            return cast_like(counts, self._categorical._param)
+            return cast_like(counts, self._param)
 
     def log_prob(self, value: Any) -> Any:
         if self._validate_args:

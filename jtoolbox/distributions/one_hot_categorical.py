@@ -9,16 +9,14 @@ import numpy as np
 
 from jtoolbox import ops
 from jtoolbox.distributions import constraints
-from jtoolbox.distributions.categorical import Categorical
-from jtoolbox.distributions.distribution import Distribution
+from jtoolbox.distributions.categorical import Categorical, OverCategorical
 from jtoolbox.distributions.utils import cast_like, constant, stopped
 from jtoolbox.nn import functional as F
-from jtoolbox.tensor import Size
 
 __all__ = ["OneHotCategorical", "OneHotCategoricalStraightThrough"]
 
 
-class OneHotCategorical(Distribution):
+class OneHotCategorical(OverCategorical):
     """A vector of K numbers, one of them 1 with the probability of its place, the others 0.
 
     `probs` (*, K) are weights, which are normalized; `logits` (*, K) their logarithms up to a
@@ -30,33 +28,8 @@ class OneHotCategorical(Distribution):
     has_enumerate_support = True
 
     def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None):
-        self._categorical = Categorical(probs, logits, validate_args=validate_args)
-        batch, event = self._categorical.batch_shape, self._categorical.param_shape[-1:]
-        super().__init__(batch, event, validate_args=validate_args)
-
-    def expand(self, batch_shape: Sequence[int], _instance: Any = None) -> Any:
-        new = super().expand(batch_shape, _instance)
-        new._categorical = self._categorical.expand(batch_shape)
-        return new
-
-    @property
-    def probs(self) -> Any:
-        """The probabilities."""
-        return self._categorical.probs
-
-    @property
-    def logits(self) -> Any:
-        """The logarithms of the probabilities."""
-        return self._categorical.logits
-
-    @property
-    def _param(self) -> Any:
-        return self._categorical._param
-
-    @property
-    def param_shape(self) -> Size:
-        """The shape of `probs` and `logits`."""
-        return self._categorical.param_shape
+        categorical = Categorical(probs, logits, validate_args=validate_args)
+        super().__init__(categorical, validate_args)
 
     @property
     def mean(self) -> Any:

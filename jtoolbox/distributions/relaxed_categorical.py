@@ -7,20 +7,20 @@ from typing import Any
 
 from jtoolbox import ops
 from jtoolbox.distributions import constraints
-from jtoolbox.distributions.categorical import Categorical
-from jtoolbox.distributions.distribution import Distribution
+from jtoolbox.distributions.categorical import Categorical, OverCategorical
 from jtoolbox.distributions.transformed_distribution import TransformedDistribution
 from jtoolbox.distributions.transforms import ExpTransform
 from jtoolbox.distributions.utils import broadcast_all, clamp_probs
 from jtoolbox.nn import functional as F
 from jtoolbox.ops.sampling_distributions import standard_uniform
-from jtoolbox.tensor import Size
 
 __all__ = ["ExpRelaxedCategorical", "RelaxedOneHotCategorical"]
 
 
-class ExpRelaxedCategorical(Distribution):
+class ExpRelaxedCategorical(OverCategorical):
     """The logarithm of a relaxed one-hot vector: log softmax((logits + Gumbel noise) / temperature)
+
+    `probs` are those of the categories at temperature 0.
 
     The Concrete Distribution: A Continuous Relaxation of Discrete Random Variables,
     https://arxiv.org/abs/1611.00712
@@ -37,30 +37,8 @@ class ExpRelaxedCategorical(Distribution):
         logits: Any = None,
         validate_args: bool | None = None,
     ):
-        self._categorical = Categorical(probs, logits)
         self.temperature = temperature
-        batch, event = self._categorical.batch_shape, self._categorical.param_shape[-1:]
-        super().__init__(batch, event, validate_args=validate_args)
-
-    def expand(self, batch_shape: Sequence[int], _instance: Any = None) -> Any:
-        new = super().expand(batch_shape, _instance)
-        new._categorical = self._categorical.expand(batch_shape)
-        return new
-
-    @property
-    def param_shape(self) -> Size:
-        """The shape of `probs` and `logits`."""
-        return self._categorical.param_shape
-
-    @property
-    def logits(self) -> Any:
-        """The logarithms of the probabilities."""
-        return self._categorical.logits
-
-    @property
-    def probs(self) -> Any:
-        """The probabilities of the categories at temperature 0."""
-        return self._categorical.probs
+        super().__init__(Categorical(probs, logits), validate_args)
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Any:
         u = standard_uniform(self.logits, self._extended_shape(sample_shape))
