@@ -221,13 +221,16 @@ def vjp(
         xs, ys = f.record(create_graph)
         v = _vector(v, ys, f.many_out, "the user-provided function returns", "output")
         parts = _gradients(ys, xs, v, create_graph, strict)
-    return _result(f, ys, parts, create_graph)
+    return _result(f, ys, parts, create_graph, f.many_in)
 
 
-def _result(f: _Function, ys: Sequence[Tensor], parts: Sequence[Tensor], graph: bool) -> Any:
+def _result(
+    f: _Function, ys: Sequence[Tensor], parts: Sequence[Tensor], graph: bool, many: bool
+) -> Any:
+    """(outputs, product), as tuples where the function, and what the product is like, has them."""
     if not graph:
         ys, parts = [y.detach() for y in ys], [p.detach() for p in parts]
-    return _shape(f.many_out, ys), _shape(f.many_in, parts)
+    return _shape(f.many_out, ys), _shape(many, parts)
 
 
 def jvp(
@@ -248,9 +251,7 @@ def jvp(
         us = [ops.zeros_like(y).requires_grad_() for y in ys]
         pulled = _gradients(ys, xs, us, True, strict)
         parts = _gradients(pulled, us, v, create_graph, strict)
-    values, pushed = (ys, parts) if create_graph else ([t.detach() for t in ys],
-                                                       [t.detach() for t in parts])  # fmt: skip
-    return _shape(f.many_out, values), _shape(f.many_out, pushed)
+    return _result(f, ys, parts, create_graph, f.many_out)
 
 
 def vhp(
@@ -268,7 +269,7 @@ def vhp(
         f.scalar(ys)
         first = _gradients(ys, xs, None, True, strict)
         parts = _gradients(first, xs, v, create_graph, strict)
-    return _result(f, ys, parts, create_graph)
+    return _result(f, ys, parts, create_graph, f.many_in)
 
 
 def hvp(
