@@ -151,3 +151,27 @@ def assert_same_tree(ours: Any, theirs: Any) -> None:
     else:
         assert type(ours) is type(theirs)
         assert ours == theirs
+
+
+def assert_frozen_trains_as_plain(
+    plain: Run, frozen: Run, steps: int, change: int, compilations: Any
+) -> None:
+    """Equal values after every step, also once `lr` has changed, which compiles nothing."""
+
+    @jt.jit
+    def step(x: Any, y: Any) -> None:
+        frozen.optimizer.zero_grad()
+        weight, bias = frozen.params
+        ((x @ weight + bias).tanh() - y).square().mean().backward()
+        frozen.optimizer.step()
+
+    for i in range(steps):
+        if i == change:
+            compilations.count()
+            for run in (plain, frozen):
+                run.optimizer.param_groups[0]["lr"] = 0.02
+        step(jt.tensor(X[i]), jt.tensor(Y[i]))
+        plain.step()
+        assert_same_values(frozen, plain)
+    assert compilations.count() == 0
+    assert_same_tree(frozen.optimizer.state_dict(), plain.optimizer.state_dict())

@@ -13,7 +13,13 @@ import pytest
 import torch
 
 import jtoolbox as jt
-from tests.optim.cases import WEIGHTS, Run, X, Y, assert_same_tree, assert_same_values
+from tests.optim.cases import (
+    WEIGHTS,
+    Run,
+    assert_frozen_trains_as_plain,
+    assert_same_tree,
+    assert_same_values,
+)
 
 LIBRARIES = pytest.mark.parametrize("library", [jt, torch], ids=["jtoolbox", "torch"])
 RULES = pytest.mark.parametrize(
@@ -424,22 +430,5 @@ def test_clipping_stays_in_the_steps_program(clip, compilations):
 
 def test_a_frozen_step_of_optax_trains_as_the_plain_loop_does(compilations):
     settings = {"factory": optax.adam, "learning_rate": 0.1}
-    plain, frozen = (Run(jt, "Optax", settings) for _ in range(2))
-
-    @jt.jit
-    def step(x: Any, y: Any) -> None:
-        frozen.optimizer.zero_grad()
-        weight, bias = frozen.params
-        ((x @ weight + bias).tanh() - y).square().mean().backward()
-        frozen.optimizer.step()
-
-    for i in range(6):
-        if i == 4:
-            compilations.count()
-            for run in (plain, frozen):
-                run.optimizer.param_groups[0]["lr"] = 0.02
-        step(jt.tensor(X[i]), jt.tensor(Y[i]))
-        plain.step()
-        assert_same_values(frozen, plain)
-    assert compilations.count() == 0
-    assert_same_tree(frozen.optimizer.state_dict(), plain.optimizer.state_dict())
+    runs = [Run(jt, "Optax", settings) for _ in range(2)]
+    assert_frozen_trains_as_plain(*runs, 6, 4, compilations)

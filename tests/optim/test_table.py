@@ -16,6 +16,7 @@ from tests.optim.cases import (
     Run,
     X,
     Y,
+    assert_frozen_trains_as_plain,
     assert_same_tree,
     assert_same_values,
     kinds,
@@ -123,25 +124,8 @@ def test_loading_its_own_state_goes_on_equally_and_compiles_nothing(
 
 @table
 def test_a_frozen_step_trains_as_the_plain_loop_does(name, settings, groups, compilations):
-    plain, frozen = (Run(jt, name, settings, groups) for _ in range(2))
-
-    @jt.jit
-    def step(x: Any, y: Any) -> None:
-        frozen.optimizer.zero_grad()
-        weight, bias = frozen.params
-        ((x @ weight + bias).tanh() - y).square().mean().backward()
-        frozen.optimizer.step()
-
-    for i in range(7):
-        if i == 2:
-            compilations.count()
-            for run in (plain, frozen):
-                run.optimizer.param_groups[0]["lr"] = 0.02
-        step(jt.tensor(X[i]), jt.tensor(Y[i]))
-        plain.step()
-        assert_same_values(frozen, plain)
-    assert compilations.count() == 0
-    assert_same_tree(frozen.optimizer.state_dict(), plain.optimizer.state_dict())
+    runs = [Run(jt, name, settings, groups) for _ in range(2)]
+    assert_frozen_trains_as_plain(*runs, 7, 2, compilations)
 
 
 @kinds
