@@ -16,6 +16,7 @@ from jtoolbox.engine.capture import Frozen, capture
 from jtoolbox.engine.compile import options
 from jtoolbox.engine.graph import OWNED, PINNED, Handle, Node, Placeholder, intern_aval
 from jtoolbox.engine.modes import mode
+from jtoolbox.engine.one_kernel import first_run
 from jtoolbox.engine.record import node_of, value_of, wrap
 from jtoolbox.engine.replay import replay
 from jtoolbox.scripting import NAMES
@@ -248,6 +249,7 @@ class Loop:
             return jax.lax.scan(body, (carry, extra), xs, length=self.count)
 
         self.program = jax.jit(run, donate_argnums=(0,), compiler_options=options(plan))
+        self.settled = False
 
     def __call__(self, stacked: list[Any]) -> list[Any]:
         frozen = self.frozen
@@ -264,7 +266,12 @@ class Loop:
         carry = [values[slot] for slot, _ in self.carried]
         constants = [values[slot] for slot in self.constant]
         with jax.enable_x64(True):
-            (new, extra), results = self.program(carry, constants, xs)
+            if self.settled:
+                (new, extra), results = self.program(carry, constants, xs)
+            else:
+                self.program, result = first_run(self.program, (0,), carry, constants, xs)
+                (new, extra), results = result
+                self.settled = True
         outputs: list[Any] = [None] * len(frozen.program.plan.outputs)
         for (_, k), value in zip(self.carried, new, strict=True):
             outputs[k] = value

@@ -13,6 +13,7 @@ import jax
 from jax.sharding import NamedSharding, PartitionSpec
 
 from jtoolbox.engine.graph import Node
+from jtoolbox.engine.one_kernel import first_run
 from jtoolbox.engine.plan import Gathered, Plan, make_plan
 from jtoolbox.engine.replay import replay
 from jtoolbox.engine.settings import compiler_options
@@ -82,7 +83,11 @@ class Program:
             with warnings.catch_warnings():
                 # A donated array may find no result of its own layout: then it is simply freed.
                 warnings.filterwarnings("ignore", message="Some donated buffers were not usable")
-                return self.function(donated, kept)
+                if self.mesh is not None:
+                    return self.function(donated, kept)
+                given = (0,) if self.donated else ()
+                self.function, result = first_run(self.function, given, donated, kept)
+                return result
 
     def _kept_in_place(self, program: Any) -> Any:
         """The program with results that replace inputs on a mesh laid out as those inputs."""
