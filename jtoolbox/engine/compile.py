@@ -5,8 +5,10 @@ Compiler options stand in `settings`.
 
 from __future__ import annotations
 
+import operator
 import warnings
 from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -40,25 +42,34 @@ def constant(number: Any) -> Any:
     return number
 
 
+def _picker(slots: Sequence[int]) -> Callable[[list[Any]], tuple[Any, ...]]:
+    """Takes the values of these slots out of those of all."""
+    if len(slots) > 1:
+        return operator.itemgetter(*slots)
+    return lambda leaves: tuple([leaves[k] for k in slots])
+
+
 class Program:
     """A compiled plan. `run` feeds it; `number` stands for it in the keys of its pullbacks."""
 
-    __slots__ = ("plan", "function", "donated", "kept", "number", "runs", "forwarded", "mesh",
-                 "shardings", "__weakref__")  # fmt: skip
+    __slots__ = ("plan", "function", "donated", "kept", "donated_of", "kept_of", "number", "runs",
+                 "numbers", "forwarded", "mesh", "shardings", "__weakref__")  # fmt: skip
 
     def __init__(self, gathered: Gathered, number: int):
         self.plan = plan = make_plan(gathered)
         self.number = number
         self.mesh, self.shardings = _layout(gathered)
         self.runs = 0
+        self.numbers: list[int] = []
         self.forwarded: tuple[tuple[int, int], ...] | None = None
         self.donated = plan.donated
         chosen = set(plan.donated)
         self.kept = tuple(k for k in range(plan.slots) if k not in chosen)
+        self.donated_of, self.kept_of = _picker(self.donated), _picker(self.kept)
         order = (*self.donated, *self.kept)
         back = [order.index(k) for k in range(plan.slots)]
 
-        def program(donated: list[Any], kept: list[Any]) -> tuple[list[Any], Any]:
+        def program(donated: Sequence[Any], kept: Sequence[Any]) -> tuple[list[Any], Any]:
             values = [*donated, *kept]
             return replay(plan, [values[k] for k in back])
 
@@ -71,10 +82,12 @@ class Program:
     def run(self, leaves: list[Any]) -> tuple[list[Any], Any]:
         """Runs on the values of the leaves, in slot order."""
         self.runs += 1
-        if self.mesh is None and self.runs > SETTLED:
-            leaves = [constant(v) if v.__class__ in NUMBERS else v for v in leaves]
-        donated = [leaves[k] for k in self.donated]
-        kept = [leaves[k] for k in self.kept]
+        if self.runs > SETTLED:
+            for k in self.numbers:
+                leaves[k] = constant(leaves[k])
+        elif self.mesh is None:
+            self.numbers = [k for k, v in enumerate(leaves) if v.__class__ in NUMBERS]
+        donated, kept = self.donated_of(leaves), self.kept_of(leaves)
         with jax.enable_x64(True):
             if self.runs > 1:
                 result = self.function(donated, kept)
@@ -92,7 +105,7 @@ class Program:
     def _kept_in_place(self, program: Any) -> Any:
         """The program with results that replace inputs on a mesh laid out as those inputs."""
 
-        def placed(donated: list[Any], kept: list[Any]) -> tuple[list[Any], Any]:
+        def placed(donated: Sequence[Any], kept: Sequence[Any]) -> tuple[list[Any], Any]:
             outputs, pull = program(donated, kept)
             for k, sharding in self.shardings.items():
                 outputs[k] = jax.lax.with_sharding_constraint(outputs[k], sharding)

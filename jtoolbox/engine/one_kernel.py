@@ -14,32 +14,40 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
 from jax.experimental.xla_metadata import set_xla_metadata
-from jax.extend.core import Var
+from jax.extend.core import Literal, Var
 
 ATTRIBUTES = {"xla_cpu_small_call": "true", "inlineable": "false"}
-# Bytes that a program may read; what a sum may run over; operations, as compiling takes longer
-# than their number grows.
-MOST_BYTES = 4 * 2**20
+# Bytes that a program may read; below the least, threads are not used anyway. What a sum may run
+# over. Operations: compiling takes longer than their number grows.
+LEAST_BYTES, MOST_BYTES = 2**16, 2**22
 LONGEST_SUM = 4096
 MOST_OPERATIONS = 300
 
-ELEMENTWISE = frozenset(
-    "abs add add_any and ceil clamp convert_element_type copy copy_p cos div eq erf erf_inv exp "
-    "exp2 expm1 floor ge gt integer_pow is_finite le log log1p logistic lt max min mul ne neg not "
-    "or pow rem round rsqrt select_n shift_left shift_right_arithmetic shift_right_logical sign "
-    "sin sqrt square stop_gradient sub tan tanh xor".split()
-)
-MOVES = frozenset(
-    "broadcast_in_dim concatenate dynamic_slice dynamic_update_slice expand_dims gather iota "
-    "optimization_barrier pad reshape rev slice split squeeze transpose".split()
-)
-SUMS = frozenset("argmax argmin reduce_and reduce_max reduce_min reduce_or reduce_sum".split())
-CALLS = frozenset("closed_call custom_jvp_call custom_vjp_call jit pjit remat2 checkpoint".split())
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+ELEMENTWISE = _words("""
+    abs add add_any and ceil clamp convert_element_type copy cos div eq erf erf_inv exp exp2 expm1
+    floor ge gt integer_pow is_finite le log log1p logistic lt max min mul ne neg not or pow rem
+    round rsqrt select_n shift_left shift_right_arithmetic shift_right_logical sign sin sqrt square
+    stop_gradient sub tan tanh xor
+""")
+MOVES = _words("""
+    broadcast_in_dim concatenate dynamic_slice dynamic_update_slice gather iota
+    optimization_barrier pad reshape rev slice split squeeze transpose
+""")
+SUMS = _words("argmax argmin reduce_and reduce_max reduce_min reduce_or reduce_sum")
+CALLS = _words("closed_call custom_jvp_call custom_vjp_call jit remat2 scan")
 
 
 def first_run(function: Any, donated: tuple[int, ...], *args: Any) -> tuple[Any, Any]:
@@ -58,65 +66,123 @@ def one_kernel(function: Any, donated: tuple[int, ...], *args: Any) -> Callable[
     """The jitted function as a program of one kernel; None if these arguments do not suit that."""
     if jax.default_backend() != "cpu" or os.environ.get("JTOOLBOX_ONE_KERNEL", "1") == "0":
         return None
-    if sum(_bytes(x) for x in jax.tree.leaves(args)) > MOST_BYTES:
+    leaves = jax.tree.leaves(args)
+    size = sum(getattr(x, "nbytes", 8) for x in leaves)
+    if not LEAST_BYTES <= size <= MOST_BYTES or not all(np.size(x) for x in leaves):
         return None
-    jaxpr = function.trace(*args).jaxpr.jaxpr
-    given = {*jaxpr.invars, *jaxpr.constvars}
-    made = [k for k, v in enumerate(jaxpr.outvars) if isinstance(v, Var) and v not in given]
-    if not made or not fits(jaxpr):
+    closed = function.trace(*args).jaxpr
+    if closed.consts or not fits(closed.jaxpr):
+        return None
+    sure = _surely_used(closed.jaxpr, [True] * len(closed.jaxpr.outvars))
+    doubtful = [k for k, known in enumerate(sure) if not known]
+    overwritten = sum(len(jax.tree.leaves(args[k])) for k in donated)  # the first arguments
+    if any(k < overwritten and leaves[k].nbytes > LARGE for k in doubtful):
         return None
 
-    def whole(*args: Any) -> Any:
-        leaves, treedef = jax.tree.flatten(function(*args))
-        leaves[made[0]] = set_xla_metadata(leaves[made[0]], **ATTRIBUTES)
-        return jax.tree.unflatten(treedef, leaves)
+    @jax.jit
+    def kernel(*args: Any) -> tuple[Any, Array]:
+        given = jax.tree.leaves(args)
+        return function(*args), _touched([given[k] for k in doubtful])
 
-    return jax.jit(whole, donate_argnums=donated)
+    def program(*args: Any) -> tuple[Any, Array]:
+        result, touched = kernel(*args)
+        return result, set_xla_metadata(touched, **ATTRIBUTES)
+
+    jitted = jax.jit(program, donate_argnums=donated)
+    return lambda *args: jitted(*args)[0]
 
 
-def _bytes(x: Any) -> int:
-    return math.prod(x.shape) * x.dtype.itemsize if hasattr(x, "dtype") else 8
+# NOTE: unused arguments. XLA ends the process when it compiles such a call and an argument of it is
+# not used, which its own simplifications may bring about. So the kernel reads every argument of
+# which we cannot tell that it will be. (It does not read all: what is overwritten in place would be
+# copied first.)
+LARGE = 2**14
+SIMPLIFIED = _words("and clamp integer_pow max min not or pow rem select_n xor")
+READ = (ELEMENTWISE - SIMPLIFIED) | _words(
+    "broadcast_in_dim concatenate dot_general reduce_sum reshape squeeze transpose"
+)
+
+
+def _surely_used(jaxpr: Any, live: list[bool]) -> list[bool]:
+    """For each input, whether its values decide those of an output that is live, whatever they are.
+
+    True only along operations on floating-point numbers that no compiler simplifies away.
+    """
+    used = {v for v, lives in zip(jaxpr.outvars, live, strict=True) if lives and _is_float(v)}
+    for equation in reversed(jaxpr.eqns):
+        outputs = [v in used for v in equation.outvars]
+        if not any(outputs):
+            continue
+        name = equation.primitive.name
+        if name in CALLS:
+            flags = _surely_used_by_call(equation, outputs)
+            used |= {v for v, f in zip(equation.invars, flags, strict=True) if f and _is_float(v)}
+        elif name in READ:
+            used |= {v for v in equation.invars if _is_float(v)}
+    return [v in used for v in jaxpr.invars]
+
+
+def _surely_used_by_call(equation: Any, live: list[bool]) -> list[bool]:
+    """The same for the inputs of a call or loop."""
+    inner = _inner(equation)
+    if equation.primitive.name != "scan":
+        return _surely_used(inner, live)
+    first, count = equation.params["num_consts"], equation.params["num_carry"]
+    while True:  # what a turn hands on is live if the next turn uses it
+        flags = _surely_used(inner, live)
+        carried = [a and b for a, b in zip(live[:count], flags[first:], strict=False)]
+        if carried == live[:count]:
+            return flags
+        live = carried + live[count:]
+
+
+def _is_float(v: Any) -> bool:
+    return isinstance(v, Var) and jnp.issubdtype(v.aval.dtype, jnp.inexact) and v.aval.size > 0
+
+
+def _touched(leaves: list[Any]) -> Array:
+    """A number that depends on all of these arrays."""
+    total = jnp.zeros((), jnp.float32)
+    for x in map(jnp.asarray, leaves):
+        first = jax.lax.slice(x, [0] * x.ndim, [1] * x.ndim).reshape(())
+        total += jnp.real(first).astype(jnp.float32)
+    return total
 
 
 def fits(jaxpr: Any) -> bool:
-    """Whether all operations of a jaxpr do well in one kernel."""
-    count = _operations(jaxpr)
-    return count is not None and count <= MOST_OPERATIONS
+    """Whether a jaxpr has a product with a vector, and all its operations do well in a kernel."""
+    equations = list(_equations(jaxpr))
+    has_product = any(e.primitive.name == "dot_general" for e in equations)
+    return has_product and len(equations) <= MOST_OPERATIONS and all(map(_suits, equations))
 
 
-def _operations(jaxpr: Any) -> int | None:
-    """How many operations a jaxpr has, None if one of them does badly in one kernel."""
-    count = 0
+def _equations(jaxpr: Any) -> Iterator[Any]:
+    """The operations of a jaxpr, with those of what it calls."""
     for equation in jaxpr.eqns:
-        inner = _inner(equation)
-        found = _operations(inner) if inner is not None else int(_suits(equation)) or None
-        if found is None:
-            return None
-        count += found
-    return count
+        if equation.primitive.name not in CALLS:
+            yield equation
+            continue
+        yield from _equations(_inner(equation))
 
 
 def _inner(equation: Any) -> Any:
     """The jaxpr that a call or loop runs."""
-    name = equation.primitive.name
-    if name not in CALLS and name != "scan":
-        return None
-    closed = next((equation.params[k] for k in ("jaxpr", "call_jaxpr", "fun_jaxpr")
-                   if k in equation.params), None)  # fmt: skip
-    return getattr(closed, "jaxpr", closed)
+    params = equation.params
+    inner = params["jaxpr"] if "jaxpr" in params else params["call_jaxpr"]
+    return getattr(inner, "jaxpr", inner)
 
 
 def _suits(equation: Any) -> bool:
     name = equation.primitive.name
+    if any(isinstance(v, Literal) and np.ndim(v.val) for v in equation.invars):
+        return False  # arrays among the constants become arguments of the program
     if name in ELEMENTWISE or name in MOVES:
-        return all(math.prod(v.aval.shape) * v.aval.dtype.itemsize <= MOST_BYTES
-                   for v in equation.outvars)  # fmt: skip
-    first = equation.invars[0].aval if equation.invars else None
+        return all(
+            math.prod(v.aval.shape) * v.aval.dtype.itemsize <= MOST_BYTES for v in equation.outvars
+        )
     if name in SUMS:
-        return math.prod(first.shape) <= LONGEST_SUM
-    if name == "dot_general":
-        return _one_vector(equation)
-    return False
+        return math.prod(equation.invars[0].aval.shape) <= LONGEST_SUM
+    return name == "dot_general" and _one_vector(equation)
 
 
 def _one_vector(equation: Any) -> bool:

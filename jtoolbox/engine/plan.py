@@ -73,6 +73,7 @@ def gather(
     outputs: list[Node] = []
     used: list[int] = []
     number = 0
+    parents = 0  # calls with several results, which have no value of their own
     for node in batch:
         write(node.call.id if node.requires_grad else -node.call.id)
         for i in node.inputs:
@@ -91,26 +92,33 @@ def gather(
                     leaves.append(i)
                     i.index = -len(leaves)
                 write(i.index)
-        node.index = number
-        number += 1
-        for result in (node,) if node.outs is None else node.outs:
-            if result is not node:
-                result.index = number
-                number += 1
+        results = node.outs
+        if results is None:
+            results = (node,)
+        else:
+            node.index = number
+            number += 1
+            parents += 1
+        for result in results:
+            result.index = number
+            number += 1
             reference = result.owner
-            owner = None if reference is None else reference()
-            if result.mark == -stamp or (owner is not None and owner._node is result):
-                outputs.append(result)
-            elif owner is not None and owner._grad is result:
-                if unread is None or result.requires_grad:
+            if reference is not None and (owner := reference()) is not None:
+                if (
+                    owner._node is result
+                    or (owner._grad is result and (unread is None or result.requires_grad))
+                    or result.mark == -stamp
+                ):
                     outputs.append(result)
-                else:
-                    unread.append(result)
+                elif owner._grad is result:
+                    unread.append(result)  # type: ignore[union-attr]
+            elif result.mark == -stamp:
+                outputs.append(result)
             result.mark = stamp
     if not outputs:
         return None
     taken = {*used, *[n.index for n in outputs]}
-    if any(_is_idle(node, taken) for node in batch):
+    if len(taken) < number - parents and any(_is_idle(node, taken) for node in batch):
         # What nobody needs must not be part of the key: a loop may drop more or less of it.
         return gather(_needed(batch, outputs), rest, None if unread is None else [])
     roots = [n for n in outputs if n.requires_grad and not n.flags & (FREED | LEAF)]
@@ -179,14 +187,12 @@ def _replaced(leaves: list[Any], stamp: int) -> list[int]:
     """
     slots = []
     for slot, leaf in enumerate(leaves):
-        if leaf.__class__ is not Node or leaf.owner is None:
-            continue
-        owner = leaf.owner()
-        if owner is None:
+        if leaf.__class__ is not Node or leaf.owner is None or (owner := leaf.owner()) is None:
             continue
         new = owner._node
-        replaced = new is not leaf and owner._grad is not leaf and new.aval is leaf.aval
-        if replaced and new.mark == stamp and new.value is None:
+        if new is leaf or new.mark != stamp or new.value is not None:
+            continue
+        if new.aval is leaf.aval and owner._grad is not leaf:
             slots.append(slot)
     return slots
 

@@ -104,7 +104,14 @@ def run(gathered: Gathered, held: Collection[Node] = ()) -> None:
     program, new = program_for(gathered)
     if new:
         explain.compiled(gathered)
-    values = [value_for_program(i) if i.__class__ is Node else i for i in gathered.leaves]
+    values = [
+        i
+        if i.__class__ is not Node
+        else value_for_program(i)
+        if i.value.__class__ is np.ndarray
+        else i.value
+        for i in gathered.leaves
+    ]
     if gathered.donated:
         _own(gathered, values, held)
     outputs, pull = program.run(values)
@@ -125,18 +132,16 @@ def run(gathered: Gathered, held: Collection[Node] = ()) -> None:
 
 
 def value_for_program(leaf: Node) -> Any:
-    """The value of a leaf. What comes from the host a second time is kept on the device.
+    """The value of a leaf on the host. What is used a second time is kept on the device.
 
     A batch is used once, and passing it on as it is costs least; weights that were loaded, or data
     that a loop uses as a whole, would be copied at every call.
     """
-    value = leaf.value
-    if value.__class__ is np.ndarray and not leaf.flags & KEY:
-        if leaf.flags & USED:
-            with jax.enable_x64(True):
-                value = leaf.value = jax.device_put(value)
-        leaf.flags |= USED
-    return value
+    if leaf.flags & (USED | KEY) == USED:
+        with jax.enable_x64(True):
+            leaf.value = jax.device_put(leaf.value)
+    leaf.flags |= USED
+    return leaf.value
 
 
 def _own(gathered: Gathered, values: list[Any], held: Collection[Node]) -> None:
