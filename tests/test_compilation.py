@@ -218,3 +218,11 @@ def test_a_step_that_returns_an_argument_returns_that_of_the_call():
     same, double = jt.scan(step.function, jt.arange(6.0).reshape(3, 2))
     assert same.tolist() == [[0, 1], [2, 3], [4, 5]]
     assert double.tolist() == [[0, 2], [4, 6], [8, 10]]
+
+
+def test_a_step_that_only_returns_its_arguments_may_be_frozen():
+    same, nothing = jt.jit(lambda x: (x, 3)), jt.jit(lambda x: None)
+    for value in ([1.0, 2.0], [3.0, 4.0]):
+        x, number = same(jt.tensor(value))
+        assert (x.tolist(), number) == (value, 3)
+        assert nothing(jt.tensor(value)) is None

@@ -171,6 +171,8 @@ class LostGradient:
 
 
 LOST = LostGradient()
+# What a step needs that returns its arguments or nothing.
+NOTHING = Gathered(((), (), (), (), ()), [], [], [], [], [], [])
 
 
 def _reader_slots(
@@ -229,9 +231,7 @@ def capture(
     pending, mode.pending, mode.backward = mode.pending, [], None
     mode.written = False
     lost: list[Node] = []
-    gathered = gather(pending, [], lost)
-    if gathered is None:
-        raise RuntimeError("the step computes nothing: it must change parameters or return tensors")
+    gathered = gather(pending, [], lost) or NOTHING
     if any(n.requires_grad and not n.flags & (FREED | LEAF) for n in results):
         raise RuntimeError(UNFINISHED)
     for node, value in zip(arguments, values, strict=True):
