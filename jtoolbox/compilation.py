@@ -13,12 +13,11 @@ from jax.core import Tracer
 
 from jtoolbox import random
 from jtoolbox.engine.capture import Frozen, capture
-from jtoolbox.engine.compile import options
+from jtoolbox.engine.compile import evaluation, options
 from jtoolbox.engine.graph import OWNED, PINNED, Handle, Node, Placeholder, intern_aval
 from jtoolbox.engine.modes import mode
 from jtoolbox.engine.one_kernel import first_run
 from jtoolbox.engine.record import node_of, value_of, wrap
-from jtoolbox.engine.replay import replay
 from jtoolbox.scripting import NAMES
 
 __all__ = ["jit", "scan"]
@@ -230,6 +229,7 @@ class Loop:
         taken = {slot for slot, _ in self.carried} | set(self.moving)
         self.constant = [slot for slot in range(plan.slots) if slot not in taken]
         outputs = [plan.steps[s].call.out for s in plan.outputs]
+        evaluate = evaluation(plan)
 
         def run(carry: list[Any], constants: list[Any], xs: list[Any]) -> Any:
             def body(carry: Any, xs: list[Any]) -> Any:
@@ -239,7 +239,7 @@ class Loop:
                         slots[slot] = value
                 for (slot, _), value in zip(self.carried, carry[0], strict=True):
                     slots[slot] = value
-                found, _ = replay(plan, slots)
+                found, _ = evaluate(slots)
                 new = [found[k] for _, k in self.carried]
                 return (new, [found[k] for k in self.written_only]), [
                     found[k] for k in frozen.results

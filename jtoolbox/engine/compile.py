@@ -5,6 +5,7 @@ Compiler options stand in `settings`.
 
 from __future__ import annotations
 
+import functools
 import operator
 import warnings
 from collections import Counter
@@ -14,6 +15,7 @@ from typing import Any
 import jax
 from jax.sharding import NamedSharding, PartitionSpec
 
+from jtoolbox.engine.few_rows import TAG, touching_few_rows
 from jtoolbox.engine.graph import Node
 from jtoolbox.engine.one_kernel import first_run
 from jtoolbox.engine.plan import Gathered, Plan, make_plan
@@ -68,10 +70,11 @@ class Program:
         self.donated_of, self.kept_of = _picker(self.donated), _picker(self.kept)
         order = (*self.donated, *self.kept)
         back = [order.index(k) for k in range(plan.slots)]
+        evaluate = evaluation(plan)
 
         def program(donated: Sequence[Any], kept: Sequence[Any]) -> tuple[list[Any], Any]:
             values = [*donated, *kept]
-            return replay(plan, [values[k] for k in back])
+            return evaluate([values[k] for k in back])
 
         self.function = jax.jit(
             program if self.mesh is None else self._kept_in_place(program),
@@ -131,6 +134,14 @@ def _layout(gathered: Gathered) -> tuple[Any, dict[int, Any]]:
             whole = NamedSharding(mesh, PartitionSpec())
             shardings[outputs[new]] = known if isinstance(known, NamedSharding) else whole
     return mesh, shardings
+
+
+def evaluation(plan: Plan) -> Callable[[list[Any]], tuple[list[Any], Any]]:
+    """What a plan computes, as a function of the values of its slots."""
+    evaluate = functools.partial(replay, plan)
+    if plan.roots or not any(TAG in step.call.tags for step in plan.steps):
+        return evaluate
+    return touching_few_rows(evaluate)
 
 
 def options(plan: Plan) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from jax import lax
 
 from jtoolbox import dtypes
 from jtoolbox.engine import Array, inplace, no_grad, op
+from jtoolbox.engine.few_rows import TAG
 from jtoolbox.nn.functional.checks import type_name
 
 __all__ = ["embedding", "limit_norms", "one_hot", "rows_of", "scale_gradient"]
@@ -70,7 +71,7 @@ def scale_gradient(x: Any, scale: Any) -> Any:
 scale_gradient.defvjp(lambda x, scale: (x, scale), lambda scale, g: (g * scale, None))
 
 
-@op(name="embedding", saves="none", check=_check_lookup)
+@op(name="embedding", saves="none", tags=(TAG,), check=_check_lookup)
 def _embedding(
     input: Array, weight: Array, padding_idx: int | None = None, scale_grad_by_freq: bool = False
 ) -> Array:
