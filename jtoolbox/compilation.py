@@ -12,6 +12,7 @@ import numpy as np
 from jax.core import Tracer
 
 from jtoolbox import random
+from jtoolbox.engine import low_rank
 from jtoolbox.engine.capture import Frozen, capture
 from jtoolbox.engine.compile import evaluation, options
 from jtoolbox.engine.graph import OWNED, PINNED, Handle, Node, Placeholder, intern_aval
@@ -232,7 +233,7 @@ class Loop:
         evaluate = evaluation(plan)
 
         def run(carry: list[Any], constants: list[Any], xs: list[Any]) -> Any:
-            def body(carry: Any, xs: list[Any]) -> Any:
+            def body(carry: Any, constants: list[Any], xs: list[Any]) -> Any:
                 slots: list[Any] = [None] * plan.slots
                 for group, given in ((self.constant, constants), (self.moving, xs)):
                     for slot, value in zip(group, given, strict=True):
@@ -246,7 +247,7 @@ class Loop:
                 ]
 
             extra = [jnp.zeros(outputs[k].shape, outputs[k].dtype) for k in self.written_only]
-            return jax.lax.scan(body, (carry, extra), xs, length=self.count)
+            return low_rank.scan(body, (carry, extra), constants, xs, self.count)
 
         self.program = jax.jit(run, donate_argnums=(0,), compiler_options=options(plan))
         self.settled = False

@@ -42,7 +42,7 @@ class Jit(Loop):
 class Scan(Loop):
     """Many steps in one call, on batches stacked beforehand."""
 
-    multiple = 32
+    multiple = 128
 
     def setup(self, weights):
         super().setup(weights)

@@ -10,7 +10,7 @@ but for the order of their rounding where an index comes twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -18,6 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 from jax.extend.core import Literal
+
+from jtoolbox.engine.jaxprs import bind, evaluate
 
 # The tag of operations whose gradient is such a table.
 TAG = "rows"
@@ -54,7 +56,7 @@ def touching_few_rows(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def program(*args: Any) -> Any:
         closed, shapes = jax.make_jaxpr(function, return_shape=True)(*args)
-        found = _evaluate(closed.jaxpr, closed.consts, jax.tree.leaves(args))
+        found = evaluate(closed.jaxpr, closed.consts, jax.tree.leaves(args), _apply)
         return jax.tree.unflatten(jax.tree.structure(shapes), [_whole(x) for x in found])
 
     return program
@@ -64,34 +66,11 @@ def _whole(x: Any) -> Any:
     return x.whole() if isinstance(x, (Zeros, Rows)) else x
 
 
-def _evaluate(jaxpr: Any, consts: Sequence[Any], args: Sequence[Any]) -> list[Any]:
-    values: dict[Any, Any] = dict(
-        zip((*jaxpr.constvars, *jaxpr.invars), (*consts, *args), strict=True)
-    )
-
-    def read(v: Any) -> Any:
-        return v.val if isinstance(v, Literal) else values[v]
-
-    for equation in jaxpr.eqns:
-        inputs = [read(v) for v in equation.invars]
-        if equation.primitive.name == "jit":
-            inner = equation.params["jaxpr"]
-            outputs = _evaluate(inner.jaxpr, inner.consts, inputs)
-        else:
-            outputs = _apply(equation, inputs)
-        values.update(zip(equation.outvars, outputs, strict=True))
-    return [read(v) for v in jaxpr.outvars]
-
-
 def _apply(equation: Any, inputs: list[Any]) -> list[Any]:
     """The results of one operation: by its rule for rows if one fits, else as JAX has it."""
     rule = RULES.get(equation.primitive.name)
     result = None if rule is None else rule(equation, *inputs)
-    if result is not None:
-        return [result]
-    params = equation.primitive.get_bind_params(equation.params)
-    found = equation.primitive.bind(*map(_whole, inputs), **params)
-    return list(found) if equation.primitive.multiple_results else [found]
+    return bind(equation, [_whole(x) for x in inputs]) if result is None else [result]
 
 
 def _broadcast(equation: Any, x: Any, *_: Any) -> Any:

@@ -44,7 +44,7 @@ ELEMENTWISE = _words("""
 """)
 MOVES = _words("""
     broadcast_in_dim concatenate dynamic_slice dynamic_update_slice gather iota
-    optimization_barrier pad reshape rev slice split squeeze transpose
+    optimization_barrier pad reshape rev slice split squeeze stack transpose
 """)
 SUMS = _words("argmax argmin reduce_and reduce_max reduce_min reduce_or reduce_sum")
 CALLS = _words("closed_call custom_jvp_call custom_vjp_call jit remat2 scan")
@@ -64,32 +64,44 @@ def first_run(function: Any, donated: tuple[int, ...], *args: Any) -> tuple[Any,
 
 def one_kernel(function: Any, donated: tuple[int, ...], *args: Any) -> Callable[..., Any] | None:
     """The jitted function as a program of one kernel; None if these arguments do not suit that."""
-    if jax.default_backend() != "cpu" or os.environ.get("JTOOLBOX_ONE_KERNEL", "1") == "0":
+    if not _wanted(args):
         return None
+    doubtful = _doubtful(function.trace(*args).jaxpr)
+    overwritten = sum(len(jax.tree.leaves(args[k])) for k in donated)  # the first arguments
     leaves = jax.tree.leaves(args)
-    size = sum(getattr(x, "nbytes", 8) for x in leaves)
-    if not LEAST_BYTES <= size <= MOST_BYTES or not all(np.size(x) for x in leaves):
+    if doubtful is None or any(k < overwritten and leaves[k].nbytes > LARGE for k in doubtful):
         return None
-    closed = function.trace(*args).jaxpr
+    jitted = jax.jit(_kernel(function, doubtful), donate_argnums=donated)
+    return lambda *args: jitted(*args)[0]
+
+
+def _wanted(args: Any) -> bool:
+    if jax.default_backend() != "cpu" or os.environ.get("JTOOLBOX_ONE_KERNEL", "1") == "0":
+        return False
+    leaves = jax.tree.leaves(args)
+    size = sum(math.prod(np.shape(x)) * getattr(x, "itemsize", 8) for x in leaves)
+    return LEAST_BYTES <= size <= MOST_BYTES and all(math.prod(np.shape(x)) for x in leaves)
+
+
+def _doubtful(closed: Any) -> list[int] | None:
+    """The inputs that may turn out not to be used; None where one kernel would not do well."""
     if closed.consts or not fits(closed.jaxpr):
         return None
     sure = _surely_used(closed.jaxpr, [True] * len(closed.jaxpr.outvars))
-    doubtful = [k for k, known in enumerate(sure) if not known]
-    overwritten = sum(len(jax.tree.leaves(args[k])) for k in donated)  # the first arguments
-    if any(k < overwritten and leaves[k].nbytes > LARGE for k in doubtful):
-        return None
+    return [k for k, known in enumerate(sure) if not known]
 
+
+def _kernel(function: Callable[..., Any], doubtful: list[int]) -> Callable[..., Any]:
     @jax.jit
     def kernel(*args: Any) -> tuple[Any, Array]:
         given = jax.tree.leaves(args)
         return function(*args), _touched([given[k] for k in doubtful])
 
-    def program(*args: Any) -> tuple[Any, Array]:
+    def tagged(*args: Any) -> tuple[Any, Array]:
         result, touched = kernel(*args)
         return result, set_xla_metadata(touched, **ATTRIBUTES)
 
-    jitted = jax.jit(program, donate_argnums=donated)
-    return lambda *args: jitted(*args)[0]
+    return tagged
 
 
 # NOTE: unused arguments. XLA ends the process when it compiles such a call and an argument of it is
