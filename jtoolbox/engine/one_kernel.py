@@ -92,12 +92,14 @@ def _doubtful(closed: Any) -> list[int] | None:
 
 
 def _kernel(function: Callable[..., Any], doubtful: list[int]) -> Callable[..., Any]:
+    """The function as a call that XLA makes one kernel of; a number comes with its result."""
+
     @jax.jit
     def kernel(*args: Any) -> tuple[Any, Array]:
         given = jax.tree.leaves(args)
         return function(*args), _touched([given[k] for k in doubtful])
 
-    def tagged(*args: Any) -> tuple[Any, Array]:
+    def tagged(*args: Any) -> tuple[Any, Any]:
         result, touched = kernel(*args)
         return result, set_xla_metadata(touched, **ATTRIBUTES)
 
@@ -149,7 +151,8 @@ def _surely_used_by_call(equation: Any, live: list[bool]) -> list[bool]:
 
 
 def _is_float(v: Any) -> bool:
-    return isinstance(v, Var) and jnp.issubdtype(v.aval.dtype, jnp.inexact) and v.aval.size > 0
+    aval: Any = v.aval
+    return isinstance(v, Var) and jnp.issubdtype(aval.dtype, jnp.inexact) and aval.size > 0
 
 
 def _touched(leaves: list[Any]) -> Array:

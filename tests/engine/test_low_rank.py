@@ -86,7 +86,9 @@ def train(scanned, model, optimizer, settings, x, label):
     if scanned:
         losses = jt.scan(step, (x, label)).numpy()
     else:
-        losses = np.array([step(jt.tensor(a), jt.tensor(b)).item() for a, b in zip(x, label)])
+        losses = np.array(
+            [step(jt.tensor(a), jt.tensor(b)).item() for a, b in zip(x, label, strict=True)]
+        )
     return losses, [p.detach().numpy() for p in model.parameters()], optimizer.state_dict()
 
 
