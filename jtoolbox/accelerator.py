@@ -96,7 +96,8 @@ class device_index:
 
 
 def synchronize(device: Any = None) -> None:
-    """Runs what is pending and waits for it."""
+    """Runs what is pending and waits for it; RuntimeError when there is no accelerator."""
+    _here(device)
     _synchronize()
 
 

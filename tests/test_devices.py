@@ -78,6 +78,24 @@ def test_what_is_not_there_says_what_to_do(name):
         ERRORS[name]()
 
 
+WITHOUT = [
+    *("cuda.synchronize", "cuda.current_device", "cuda.current_stream", "cuda.initial_seed"),
+    *("cuda.get_rng_state", "cuda.ipc_collect", "cuda.reset_peak_memory_stats"),
+    *("mps.synchronize", "mps.empty_cache", "mps.seed", "xpu.synchronize"),
+    *("accelerator.synchronize", "accelerator.current_stream"),
+]
+
+
+@pytest.mark.skipif(jt.accelerator.is_available(), reason="there is one")
+@pytest.mark.parametrize("name", WITHOUT)
+def test_what_needs_a_device_that_is_not_there_raises_as_in_pytorch(name):
+    module, function = name.split(".")
+    with pytest.raises((RuntimeError, AssertionError, AttributeError)):
+        getattr(getattr(torch, module), function)()
+    with pytest.raises(RuntimeError, match=r"not available|no MPS backend|no XPU|none is available"):
+        getattr(getattr(jt, module), function)()
+
+
 def test_scripting_changes_nothing_and_jit_stays_jit():
     layer = jt.nn.Linear(2, 2)
     assert jt.jit.script(layer) is layer

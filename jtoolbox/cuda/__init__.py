@@ -4,6 +4,8 @@ from jtoolbox.cuda import amp, memory
 from jtoolbox.cuda.device import (
     can_device_access_peer,
     current_device,
+    current_stream,
+    default_stream,
     device,
     device_count,
     device_of,
@@ -52,11 +54,9 @@ from jtoolbox.streams import (
     Event,
     Stream,
     StreamContext,
-    current_stream,
     set_stream,
     stream,
 )
-from jtoolbox.streams import current_stream as default_stream
 
 __all__ = [
     "Event",

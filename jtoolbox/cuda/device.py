@@ -7,12 +7,14 @@ from typing import Any, NamedTuple
 
 import jax
 
-from jtoolbox import devices, random
+from jtoolbox import devices, random, streams
 from jtoolbox.engine.realize import synchronize as _synchronize
 
 __all__ = [
     "can_device_access_peer",
     "current_device",
+    "current_stream",
+    "default_stream",
     "device",
     "device_count",
     "device_of",
@@ -180,12 +182,14 @@ seed_all = seed
 
 
 def initial_seed() -> int:
-    """The seed of the generator, which is one for all devices."""
+    """The seed of the generator, which is one for all devices; RuntimeError without a GPU."""
+    init()
     return random.initial_seed()
 
 
 def get_rng_state(device: Any = "cuda") -> Any:
-    """The state of the generator, which is one for all devices."""
+    """The state of the generator, which is one for all devices; RuntimeError without a GPU."""
+    init()
     return random.get_rng_state()
 
 
@@ -206,9 +210,21 @@ def set_rng_state_all(new_states: Any) -> None:
 
 
 def synchronize(device: Any = None) -> None:
-    """Runs what is pending and waits for it."""
+    """Runs what is pending and waits for it; RuntimeError when there is no GPU."""
+    devices.find(_name(device))
     _synchronize()
 
 
 def ipc_collect() -> None:
-    """Nothing: memory is not shared between processes."""
+    """Nothing on a machine with GPUs, whose memory is not shared between processes; RuntimeError on
+    one without."""
+    init()
+
+
+def current_stream(device: Any = None) -> streams.Stream:
+    """The stream of a GPU; RuntimeError when there is none."""
+    devices.find(_name(device))
+    return streams.current_stream(device)
+
+
+default_stream = current_stream

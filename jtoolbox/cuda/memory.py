@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import OrderedDict
 from typing import Any
 
@@ -32,6 +33,10 @@ __all__ = [
 # XLA has one type for what goes wrong while a program runs; running out of memory is one case.
 OutOfMemoryError = jax.errors.JaxRuntimeError
 
+PEAK = (
+    "JAX's allocator cannot reset its peaks: `max_memory_allocated` counts on from the start "
+    "of the process. Measure what you compare in processes of their own."
+)
 FRACTION = (
     "the share of a GPU's memory is fixed when JAX starts: set the environment variable "
     "XLA_PYTHON_CLIENT_MEM_FRACTION={fraction} for the process"
@@ -100,7 +105,9 @@ def empty_cache() -> None:
 
 
 def reset_peak_memory_stats(device: Any = None) -> None:
-    """Nothing: JAX's allocator keeps the peak since the start."""
+    """Warns that JAX's allocator keeps the peak since the start; RuntimeError without a GPU."""
+    devices.find("cuda" if device is None else device)
+    warnings.warn(PEAK, stacklevel=2)
 
 
 reset_max_memory_allocated = reset_max_memory_cached = reset_peak_memory_stats
