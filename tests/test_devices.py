@@ -92,7 +92,7 @@ def test_what_needs_a_device_that_is_not_there_raises_as_in_pytorch(name):
     module, function = name.split(".")
     with pytest.raises((RuntimeError, AssertionError, AttributeError)):
         getattr(getattr(torch, module), function)()
-    with pytest.raises(RuntimeError, match=r"not available|no MPS backend|no XPU|none is available"):
+    with pytest.raises(RuntimeError, match=r"not available|no MPS|no XPU|none is available"):
         getattr(getattr(jt, module), function)()
 
 
