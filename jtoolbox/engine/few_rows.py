@@ -75,8 +75,8 @@ def _apply(equation: Any, inputs: list[Any]) -> list[Any]:
 
 def _broadcast(equation: Any, x: Any, *_: Any) -> Any:
     aval = equation.outvars[0].aval
-    zero = isinstance(equation.invars[0], Literal) and np.ndim(x) == 0 and x == 0
-    return Zeros(aval.shape, aval.dtype) if zero else None
+    constant = isinstance(equation.invars[0], Literal) and jnp.issubdtype(aval.dtype, jnp.inexact)
+    return Zeros(aval.shape, aval.dtype) if constant and np.ndim(x) == 0 and x == 0 else None
 
 
 def _scatter_add(equation: Any, x: Any, indices: Any, updates: Any) -> Any:

@@ -111,6 +111,29 @@ def test_embeddings_train_as_in_pytorch(case, frozen):
         np.testing.assert_allclose(grad, their_grad, 1e-4, 1e-5)
 
 
+def test_positions_beside_indices_train_as_in_pytorch():
+    """The gradient by integers that are computed in the step has a type of its own in JAX."""
+
+    def run(library):
+        words, places = library.nn.Embedding(40, 4), library.nn.Embedding(6, 4)
+        with library.no_grad():
+            for table in (words.weight, places.weight):
+                table.copy_(library.tensor(TABLE[: len(table)]))
+        optimizer = library.optim.SGD([*words.parameters(), *places.parameters()], lr=0.1)
+        indices = library.tensor(np.stack([INDICES, INDICES]))
+        losses = []
+        for _ in range(3):
+            x = words(indices) + places(library.arange(indices.shape[1]))
+            loss = library.nn.functional.cross_entropy(x.view(-1, 4), indices.view(-1) % 4)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        return losses
+
+    np.testing.assert_allclose(run(jt), run(torch), 1e-4, 1e-5)
+
+
 def test_a_scan_of_steps_gives_the_same():
     def run(frozen):
         model = jt.nn.Embedding(40, 4, _weight=jt.tensor(TABLE))
