@@ -12,7 +12,7 @@ import numpy as np
 from jtoolbox import dtypes
 from jtoolbox.engine import Array, op
 from jtoolbox.engine.record import check_broadcast
-from jtoolbox.ops.elementwise import is_complex, is_integer
+from jtoolbox.ops.elementwise import as_float, is_complex, is_integer
 
 __all__ = [
     *("add", "addcdiv", "addcmul", "div", "divide", "float_power", "floor_divide", "fmod"),
@@ -123,8 +123,8 @@ def div(input: Array, other: Array, *, rounding_mode: str | None = None) -> Arra
             f"'{rounding_mode}'"
         )
     if rounding_mode is None:
-        x, y = _floats(input, other)
-        return x / y
+        return as_float(input) / as_float(other)
+    input, other = jnp.broadcast_arrays(input, other)
     if rounding_mode == "floor":
         return _constant(_floor_quotient(input, other))
     return jax.lax.div(input, other) if is_integer(input) else jnp.trunc(input / other)
@@ -133,12 +133,6 @@ def div(input: Array, other: Array, *, rounding_mode: str | None = None) -> Arra
 def _constant(x: Array) -> Array:
     """x with a zero gradient."""
     return jax.lax.stop_gradient(x)
-
-
-def _floats(*operands: Array) -> list[Array]:
-    """Integers as floats of the default type; other operands as they are."""
-    default = dtypes.canonical(dtypes.default_float())
-    return [x.astype(default) if is_integer(x) else x for x in operands]
 
 
 def true_divide(input: Array, other: Array) -> Array:

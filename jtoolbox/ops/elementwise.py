@@ -31,6 +31,11 @@ def is_integer(x: Array) -> bool:
     return not jnp.issubdtype(x.dtype, jnp.inexact)
 
 
+def as_float(x: Array) -> Array:
+    """Integers and bools as floats of the default type; floats and complex numbers as they are."""
+    return x.astype(dtypes.canonical(dtypes.default_float())) if is_integer(x) else x
+
+
 def is_complex(x: Array) -> bool:
     """Whether an array holds complex numbers."""
     return jnp.issubdtype(x.dtype, jnp.complexfloating)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jtoolbox import dtypes
-from jtoolbox.engine import Array, op
+from jtoolbox.engine import Array, numpy_names, op
 from jtoolbox.ops.dims import canonical_dim
 from jtoolbox.ops.host import host_value, like
 from jtoolbox.ops.indexing import cast_value, check_bounds, getitem
@@ -83,6 +83,8 @@ def gather(input: Array, dim: int, index: Array, *, sparse_grad: bool = False) -
     out of bounds raises RuntimeError, or gives NaN where places are not known on the host.
     `sparse_grad` is accepted and changes nothing.
     """
+    if not index.size:
+        return jnp.zeros(index.shape, input.dtype)
     check_index_dtype("gather", index)
     dim = canonical_dim(dim, input.ndim)
     check_index_shape("gather", input.shape, index, dim)
@@ -117,6 +119,7 @@ def _check_take_along(input: Any, indices: Any, dim: int) -> None:
 
 @op(check=_check_take_along, saves="none", name="take_along_dim")
 def _take_along(input: Array, indices: Array, dim: int) -> Array:
+    indices = indices if indices.size else indices.astype(dtypes.index_dtype())
     if indices.dtype != dtypes.index_dtype():
         raise RuntimeError(
             f"torch.take_along_dim(): dtype of indices should be Long but got {indices.dtype}"
@@ -130,6 +133,7 @@ def _take_along(input: Array, indices: Array, dim: int) -> Array:
     return jnp.take_along_axis(input, indices, axis=dim, mode="fill")
 
 
+@numpy_names
 def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     """As `gather`, with the other dimensions of `input` and `indices` broadcast to each other.
 

@@ -62,6 +62,8 @@ def _reshape_as(self: Any, other: Any) -> Any:
 def _sum_to_size(self: Any, *size: Any) -> Any:
     """The sum over what `expand` would repeat to come from `size` to this shape."""
     size = shape.sizes(size, "sum_to_size")
+    if not size:
+        return ops.sum(self)
     extra = self.ndim - len(size)
     dims = [i for i, n in enumerate(self.shape) if i < extra or (size[i - extra] == 1 and n != 1)]
     if extra < 0 or any(n != m for n, m in zip(self.shape[max(0, extra):], size, strict=False)
@@ -70,6 +72,11 @@ def _sum_to_size(self: Any, *size: Any) -> Any:
             f"size {{{list(size)}}} is not expandable to size {{{list(self.shape)}}}."
         )
     return shape.reshape(ops.sum(self, dims), size) if dims else shape.reshape(self, size)
+
+
+def _split(self: Any, split_size: Any, dim: int = 0) -> Any:
+    """Pieces of one size along `dim` (the last may be smaller), or of the sizes in a list."""
+    return ops.split(self, split_size, dim)
 
 
 def _where(self: Any, condition: Any, other: Any) -> Any:
@@ -204,6 +211,7 @@ _METHODS: dict[str, Callable[..., Any]] = {
     **{name: _varargs(getattr(shape, name), name) for name in ("permute", "reshape")},
     **{name: FUNCTIONS[name] for name in ("view", "expand", "repeat", "tile", "flip")},
     **{"t": shape.t, "reshape_as": _reshape_as, "sum_to_size": _sum_to_size, "where": _where},
+    "split": _split,
     "broadcast_to": _varargs(shape.broadcast_to, "broadcast_to"),
     **{"new_zeros": _new(ops.zeros, 0), "new_ones": _new(ops.ones, 0)},
     **{"new_empty": _new(ops.empty, 0), "new_full": _new(ops.full, 1)},
@@ -420,6 +428,7 @@ def _install_operators(tensor: type, functions: dict[str, Any]) -> None:
         setattr(tensor, f"__r{operator}__", _operator(function, reflected=True))
         if operator != "matmul":
             setattr(tensor, f"__i{operator}__", _operator(_in_place(f"{name}_", function)))
+    tensor.__rdiv__ = tensor.__rtruediv__  # type: ignore[attr-defined]  # PyTorch keeps this name
     for name in _COMPARISONS:
         setattr(tensor, f"__{name}__", _comparison(name, functions[name]))
     for operator, name in _UNARY.items():

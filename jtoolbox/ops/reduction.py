@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jtoolbox import dtypes
-from jtoolbox.engine import Array, op
+from jtoolbox.engine import Array, numpy_names, op
 from jtoolbox.engine.graph import Handle
 from jtoolbox.ops import return_types
 from jtoolbox.ops.choosing import maximum, minimum
@@ -217,6 +217,7 @@ def _is_tensor(x: Any) -> bool:
     return isinstance(x, (Handle, jax.Array, np.ndarray))
 
 
+@numpy_names
 def max(input: Array, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
     """The largest element; with `dim`, (values, indices); of two tensors, `maximum`.
 
@@ -227,6 +228,7 @@ def max(input: Array, dim: Any = None, keepdim: bool = False, *, other: Any = No
     return _max_of_all(input) if dim is None else _max_along(input, dim, keepdim)
 
 
+@numpy_names
 def min(input: Array, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
     """The smallest element; with `dim`, (values, indices); of two tensors, `minimum`.
 
@@ -238,6 +240,8 @@ def min(input: Array, dim: Any = None, keepdim: bool = False, *, other: Any = No
 
 
 def _amax(name: str, x: Array, dim: Dims, keepdim: bool, reduce: Any) -> Array:
+    if dim == () or dim is None:
+        not_empty(name, x, (), None)
     dims = canonical_dims(dim, x.ndim)
     not_empty(name, x, dims)
     return reduce(x, dims, keepdims=keepdim)

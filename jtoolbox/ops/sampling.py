@@ -192,7 +192,7 @@ def _check_probability(input: Any, p: Any = None, *_: Any) -> None:
         raise RuntimeError("Expected p_in >= 0 && p_in <= 1 to be true: it is a probability")
 
 
-@op(saves="none", differentiable=False, check=_check_probability, name="bernoulli")
+@op(saves="none", check=_check_probability, name="bernoulli")
 def _bernoulli(input: Array, p: Array | None = None, key: Key = None) -> Array:
     if p is None and is_integer(input):
         raise NotImplementedError(
