@@ -249,7 +249,8 @@ def ldexp(input: Array, other: Array) -> Array:
     """input * 2^other."""
     x, y = jnp.asarray(input), jnp.asarray(other)
     common = dtypes.canonical(dtypes.result_type(x, y, 1.0))
-    return x.astype(common) * jnp.exp2(y.astype(common))
+    (power,) = _wide(y.astype(common))
+    return x.astype(common) * jnp.exp2(power).astype(common)
 
 
 # Combinations
@@ -272,6 +273,12 @@ def lerp(input: Array, end: Array, weight: Array) -> Array:
     return jnp.where(near, input + w * (end - input), end - (end - input) * (1 - w))
 
 
+def _wide(*operands: Array) -> list[Array]:
+    """Half precision as float32, so that a result is rounded once."""
+    half = [x.dtype.itemsize == 2 and not is_integer(x) for x in operands]
+    return [x.astype(jnp.float32) if h else x for x, h in zip(operands, half, strict=True)]
+
+
 def _times(value: Array | None, x: Array) -> Array:
     return x if value is None else jnp.asarray(value).astype(x.dtype) * x
 
@@ -279,7 +286,8 @@ def _times(value: Array | None, x: Array) -> Array:
 @op(promote=("input", "tensor1", "tensor2"))
 def addcmul(input: Array, tensor1: Array, tensor2: Array, *, value: Array | None = None) -> Array:
     """input + value * tensor1 * tensor2, where value is 1 if not given."""
-    return input + _times(value, tensor1) * tensor2
+    x, first, second = _wide(input, tensor1, tensor2)
+    return (x + _times(value, first) * second).astype(input.dtype)
 
 
 @op
@@ -293,8 +301,9 @@ def addcdiv(input: Array, tensor1: Array, tensor2: Array, *, value: Array | None
             "Integer division with addcdiv is no longer supported. Convert tensor1 or tensor2 to "
             "float for a true division, or use trunc(tensor1 / tensor2)."
         )
-    x, numerator, denominator = promoted(input, tensor1, tensor2)
-    return x + _times(value, numerator) / denominator
+    common = promoted(input, tensor1, tensor2)
+    x, numerator, denominator = _wide(*common)
+    return (x + _times(value, numerator) / denominator).astype(common[0].dtype)
 
 
 subtract, multiply, divide = sub, mul, div

@@ -31,7 +31,7 @@ def _panels(y: Array, x: Array | None, dx: Array, dim: int) -> tuple[Array, int]
             )
         x = jnp.reshape(x, (-1,) + (1,) * (y.ndim - 1 - dim))
     axis = dim - y.ndim
-    return as_float(jnp.diff(x, axis=axis)) * (left + right) / 2, dim
+    return as_float(jnp.diff(x, axis=axis) * (left + right)) / 2, dim
 
 
 @op(name="trapezoid")

@@ -118,8 +118,8 @@ def _tensordot(a: Array, b: Array, dims: Any) -> Array:
                 f"and second has size {b.shape[j]} in dim {j}"
             )
         if n != m:  # the element of a dimension of size 1 meets all of the other's
-            a = jnp.sum(a, i, keepdims=True) if m == 1 else a
-            b = jnp.sum(b, j, keepdims=True) if n == 1 else b
+            a = jnp.sum(a, i, keepdims=True, dtype=a.dtype) if m == 1 else a
+            b = jnp.sum(b, j, keepdims=True, dtype=b.dtype) if n == 1 else b
     same_dtype(a, b)
     return jnp.tensordot(a, b, axes=dims)
 

@@ -119,7 +119,6 @@ def _check_take_along(input: Any, indices: Any, dim: int) -> None:
 
 @op(check=_check_take_along, saves="none", name="take_along_dim")
 def _take_along(input: Array, indices: Array, dim: int) -> Array:
-    indices = indices if indices.size else indices.astype(dtypes.index_dtype())
     if indices.dtype != dtypes.index_dtype():
         raise RuntimeError(
             f"torch.take_along_dim(): dtype of indices should be Long but got {indices.dtype}"
@@ -140,7 +139,7 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     Without `dim`, both are read as one row of elements.
     """
     if dim is None:
-        return _take_along(reshape(input, (-1,)), reshape(indices, (-1,)), 0)
+        return gather(reshape(input, (-1,)), 0, reshape(indices, (-1,)))
     return _take_along(input, indices, dim)
 
 

@@ -89,6 +89,8 @@ def _index_reduce(
             "index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got "
             f"{reduce}."
         )
+    if input.dtype == np.bool_:
+        raise NotImplementedError("index_reduce() is not implemented for 'Bool': use .int()")
     x, places, source = _prepared("index_reduce", input, dim, index, source)
     axis = len(places) - 1
     x, source = jnp.moveaxis(x, axis, 0), jnp.moveaxis(source, axis, 0)

@@ -376,6 +376,17 @@ def _copy_(self: Any, src: Any, non_blocking: bool = False) -> Any:
     return inplace(self, filling.copy(self, src))
 
 
+def _float_power_(self: Any, exponent: Any) -> Any:
+    """`float_power`, in place: only a tensor of double precision can hold its result."""
+    result = ops.float_power(self, exponent)
+    if result.dtype != self.dtype:
+        raise RuntimeError(
+            f"the base given to float_power_ has dtype {self.dtype} but the operation's result "
+            f"requires dtype {result.dtype}"
+        )
+    return written(self, result)
+
+
 def _index_put_(self: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
     """`index_put`, in place: writes values at the positions that the index tensors name."""
     return inplace(self, indexing.index_put(self, indices, values, accumulate))
@@ -417,7 +428,7 @@ def _written_methods(names: list[str], functions: dict[str, Any]) -> dict[str, A
         methods[f"{name}_"] = _reshaping(f"{name}_", function)
     methods["fill_diagonal_"] = index_write.fill_diagonal
     methods["bernoulli_"], methods["copy_"] = _bernoulli_, _copy_
-    methods["index_put_"] = _index_put_
+    methods["index_put_"], methods["float_power_"] = _index_put_, _float_power_
     return methods
 
 

@@ -156,6 +156,8 @@ def combine(x: Any, places: tuple, values: Any, reduce: str, include_self: bool)
         x = x.at[places].set(_identity(reduce, x.dtype), mode="drop")
     if reduce == "sum":
         return added(x, places, values)
+    if reduce == "mean" and x.dtype == np.bool_:
+        raise NotImplementedError("the mean of bools is not implemented for 'Bool': use .float()")
     if reduce == "mean":
         total = x.at[places].add(values, mode="drop")
         count = jnp.full(x.shape, 1 if include_self else 0, x.dtype)
@@ -181,7 +183,7 @@ def _identity(reduce: str, dtype: np.dtype) -> Any:
 
 def _plain(reduce: str, x: Any, places: tuple, values: Any) -> Any:
     target = x.at[places]
-    if reduce == "prod":
+    if reduce == "prod" and x.dtype != np.bool_:
         return target.multiply(values, mode="drop")
     return (target.max if reduce == "amax" else target.min)(values, mode="drop")
 
