@@ -268,9 +268,9 @@ def lerp(input: Array, end: Array, weight: Array) -> Array:
             f"expected dtype {dtypes.from_numpy(input.dtype)} for `end` but got dtype "
             f"{dtypes.from_numpy(end.dtype)}"
         )
-    w = jnp.asarray(weight).astype(input.dtype)
+    x, y, w = _wide(input, end, jnp.asarray(weight).astype(input.dtype))
     near = jnp.abs(w) < 0.5
-    return jnp.where(near, input + w * (end - input), end - (end - input) * (1 - w))
+    return jnp.where(near, x + w * (y - x), y - (y - x) * (1 - w)).astype(input.dtype)
 
 
 def _wide(*operands: Array) -> list[Array]:

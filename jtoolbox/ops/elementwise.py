@@ -335,7 +335,8 @@ def round(input: Array, *, decimals: int = 0) -> Array:
         return _whole(input, jnp.round)
     if is_integer(input):
         raise NotImplementedError("round with decimals is not implemented for integers")
-    scale = 10.0 ** builtins.abs(decimals)
+    # Behind a barrier: XLA would multiply by the inverse of one number, which is rounded.
+    scale = jax.lax.optimization_barrier(jnp.full_like(input, 10.0 ** builtins.abs(decimals)))
     if decimals > 0:
         return jnp.round(input * scale) / scale
     return jnp.round(input / scale) * scale

@@ -365,15 +365,15 @@ def _bernoulli_(self: Any, p: Any = 0.5, *, generator: Any = None) -> Any:
     return written(self, ops.bernoulli(self, p, generator=generator))
 
 
-def _copy_(self: Any, src: Any, non_blocking: bool = False) -> Any:
-    """Writes the elements of `src`, broadcast to this shape and cast to this type."""
-    if not hasattr(src, "dtype"):
+def _copy_(self: Any, other: Any, non_blocking: bool = False) -> Any:
+    """Writes the elements of `other`, broadcast to this shape and cast to this type."""
+    if not hasattr(other, "dtype"):
         raise TypeError(
-            f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}"
+            f"copy_(): argument 'other' (position 1) must be Tensor, not {type(other).__name__}"
         )
-    if hasattr(src, "_node") and node_of(src).aval.device != _place(self):
-        src = conversion.to(src, self.device)
-    return inplace(self, filling.copy(self, src))
+    if hasattr(other, "_node") and node_of(other).aval.device != _place(self):
+        other = conversion.to(other, self.device)
+    return inplace(self, filling.copy(self, other))
 
 
 def _float_power_(self: Any, exponent: Any) -> Any:

@@ -59,7 +59,7 @@ def _sequence_type(numbers: Sequence[Any], dtype: Any) -> Any:
 
 
 def arange(
-    start: Any,
+    start: Any = None,
     end: Any = None,
     step: Any = 1,
     *,
@@ -74,8 +74,10 @@ def arange(
     The type is int64 if all three are integers, else the default float. start and step are data: a
     moving range of one length compiles once.
     """
-    if end is None:
-        start, end = 0, start
+    if start is None and end is None:
+        raise TypeError("arange() needs an end: arange(end) or arange(start, end)")
+    if start is None or end is None:
+        start, end = 0, start if end is None else end
     start, end, step = _number(start), _number(end), _number(step)
     length = _steps(start, end, step)
     dtype = _sequence_type((start, end, step), dtype)

@@ -66,7 +66,11 @@ def _repeated_positions(repeats: Array, total: int) -> Array:
 
 @numpy_names
 def repeat_interleave(
-    input: Any, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
+    input: Any = None,
+    repeats: Any = None,
+    dim: int | None = None,
+    *,
+    output_size: int | None = None,
 ) -> Any:
     """Each element, or slice along `dim`, several times in a row.
 
@@ -75,6 +79,7 @@ def repeat_interleave(
     reading them waits for their values. With one argument only, that holds the counts and the
     result is the positions.
     """
+    input, repeats = (repeats, None) if input is None else (input, repeats)
     if repeats is None:
         total = _total(input, output_size)
         return _repeated_positions(input, total)

@@ -40,14 +40,15 @@ def accumulated(x: Array, dtype: Any) -> Array:
 def sum(input: Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Array:
     """The sum over `dim` (all dimensions if None). Integers and bools sum to int64."""
     x = accumulated(input, dtype)
-    return jnp.sum(x, canonical_dims(dim, x.ndim), keepdims=keepdim)
+    return jnp.sum(x, canonical_dims(dim, x.ndim), dtype=x.dtype, keepdims=keepdim)
 
 
 @op
 def nansum(input: Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Array:
     """The sum over `dim` of what is not NaN."""
     x = accumulated(input, dtype)
-    return jnp.sum(jnp.where(jnp.isnan(x), 0, x), canonical_dims(dim, x.ndim), keepdims=keepdim)
+    dims = canonical_dims(dim, x.ndim)
+    return jnp.sum(jnp.where(jnp.isnan(x), 0, x), dims, dtype=x.dtype, keepdims=keepdim)
 
 
 @op(saves="both")
@@ -56,7 +57,7 @@ def prod(
 ) -> Array:
     """The product over `dim` (all dimensions if None); its gradient is right at zeros too."""
     x = accumulated(input, dtype)
-    return jnp.prod(x, canonical_dims(dim, x.ndim), keepdims=keepdim)
+    return jnp.prod(x, canonical_dims(dim, x.ndim), dtype=x.dtype, keepdims=keepdim)
 
 
 def _floats_to_average(name: str, x: Array, dtype: Any) -> Array:

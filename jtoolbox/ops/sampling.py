@@ -89,7 +89,7 @@ def _randint(
 
 
 def randint(
-    low: int,
+    low: Any = None,
     high: Any = None,
     size: Any = None,
     *,
@@ -103,9 +103,9 @@ def randint(
     """Integers in [low, high): `randint(high, size)` or `randint(low, high, size)`."""
     if isinstance(high, Sequence):
         high, size = None, high
-    if high is None:
-        low, high = 0, low
-    if size is None:
+    if low is None or high is None:
+        low, high = 0, low if high is None else high
+    if size is None or high is None:
         raise TypeError("randint() needs a size: randint(high, size) or randint(low, high, size)")
     low, high = int(low), int(high)
     check_order(low, high)

@@ -74,6 +74,32 @@ def test_scalar_tensor_may_require_gradients():
     assert not jtoolbox.scalar_tensor(2).requires_grad
 
 
+def test_bounds_by_keyword_alone():
+    assert jtoolbox.arange(end=5).tolist() == [0, 1, 2, 3, 4]
+    assert jtoolbox.randint(high=1, size=(2,)).tolist() == [0, 0]
+    assert jtoolbox.randint_like(jtoolbox.tensor([5]), high=1).tolist() == [0]
+    assert jtoolbox.repeat_interleave(repeats=jtoolbox.tensor([1, 2])).tolist() == [0, 1, 1]
+    for call in (jtoolbox.arange, lambda: jtoolbox.randint(size=(2,))):
+        with pytest.raises(TypeError, match="needs"):
+            call()
+
+
+@pytest.mark.parametrize("name", ["sum", "prod", "nansum"])
+def test_a_narrow_type_stays_narrow(name):
+    x = integers(2, 4)
+    for dtype in ("int32", "uint8", "float16"):
+        ours = getattr(jtoolbox, name)(jtoolbox.tensor(x), 1, dtype=getattr(jtoolbox, dtype))
+        theirs = getattr(torch, name)(torch.tensor(x), 1, dtype=getattr(torch, dtype))
+        assert str(ours.dtype)[-6:] == str(theirs.dtype)[-6:]
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+
+
+def test_rounding_to_decimals_divides():
+    x = (np.arange(300) / 3).astype(np.float32)
+    compare(lambda v: jtoolbox.round(v, decimals=2), lambda v: torch.round(v, decimals=2), x,
+            rtol=0, atol=0, grad=False)  # fmt: skip
+
+
 def test_gradient_takes_none_for_its_defaults():
     compare(lambda x: jtoolbox.ops.gradient(x, dim=None, spacing=None),
             lambda x: torch.gradient(x, dim=None, spacing=None), A)  # fmt: skip
