@@ -39,8 +39,12 @@ BOOL, INTEGER, FLOAT, COMPLEX = range(4)
 # --- what is left out -----------------------------------------------------------------------------
 
 
+def _type(x: Any) -> np.dtype:
+    return np.dtype(dtypes.as_numpy(x.dtype))
+
+
 def _kind(x: Any) -> int:
-    return dtypes.kind(dtypes.as_numpy(x.dtype))
+    return dtypes.kind(_type(x))
 
 
 def _converted(input: Any, dtype: Any) -> Any:
@@ -71,7 +75,7 @@ def _lowest(name: str, input: Any, sign: int = -1) -> float | int:
         raise TypeError(f"{name}() needs an order, which complex numbers have not: use abs()")
     if kind != INTEGER:
         return sign * math.inf
-    limits = np.iinfo(dtypes.as_numpy(input.dtype))
+    limits = np.iinfo(_type(input))
     return int(limits.min if sign < 0 else limits.max)
 
 
@@ -228,7 +232,7 @@ def _variance(
             "Subtraction, the `-` operator, with a bool tensor is not supported: use .float()"
         )
     out = x.dtype if _kind(x) > INTEGER else dtypes.float32
-    x = cast(x, dtypes.float32) if dtypes.as_numpy(out).itemsize == 2 else cast(x, out)
+    x = cast(x, dtypes.float32) if _kind(x) < FLOAT or _type(x).itemsize == 2 else x
     dims = _all_if_none(dim, x)
     x = _filled(x, mask, 0)
     center = ops.sum(x, dims, True) / _count(x, dims, True, mask)

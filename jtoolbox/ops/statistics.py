@@ -276,10 +276,10 @@ def _histogram(
             f"input tensor, got {list(weight.shape)} and {list(input.shape)}"
         )
     x = input.reshape(-1)
-    edges = _even_edges(x, bins, range) if bins is not None else edges
+    cuts: Any = edges if bins is None else _even_edges(x, bins, range)
     weights = None if weight is None else weight.reshape(-1)
-    hist, edges = jnp.histogram(x, edges, weights=weights, density=density)
-    return return_types.histogram(hist.astype(input.dtype), edges)
+    hist, cuts = jnp.histogram(x, cuts, weights=weights, density=density)
+    return return_types.histogram(hist.astype(input.dtype), cuts)
 
 
 def histogram(
