@@ -187,7 +187,12 @@ def masked_select(input: Any, mask: Any) -> Any:
 
 
 def check_fill_value(input: Any, mask: Any, value: Any) -> None:
-    """RuntimeError for a number that the type of `input` cannot hold at all, as int64 and inf."""
+    """RuntimeError for what the type of `input` cannot hold at all, as int64 and inf or 1j."""
+    kind = getattr(value, "dtype", None)
+    if kind is not None and dtypes.kind(kind) == 3 and dtypes.kind(input.dtype) < 3:
+        raise RuntimeError(
+            f"value cannot be converted to type {input.dtype} without overflow: it is {kind}"
+        )
     if isinstance(value, float) and not math.isfinite(value) and dtypes.kind(input.dtype) == 1:
         raise RuntimeError(f"value cannot be converted to type {input.dtype} without overflow")
 

@@ -182,6 +182,13 @@ def test_an_index_of_no_elements_may_have_any_type(kind):
     compare(*both("take_along_dim"), row, empty)
 
 
+def test_a_complex_value_does_not_lose_its_imaginary_part():
+    value, index = np.array(1 + 2j, np.complex64), np.array([1])
+    for x in (X, REPEATED):
+        same_error(*both("masked_fill"), x, x > 0, value, match="without overflow")
+        same_error(*both("index_fill"), x, 0, index, value, match="without overflow")
+
+
 def test_bools_are_multiplied_and_added_as_logic():
     x, index, src = bools(4), np.array([0, 1, 0, 3]), bools(4, seed=1)
     compare(*both("scatter_reduce", reduce="prod"), x, 0, index, src)
