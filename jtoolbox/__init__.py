@@ -17,6 +17,7 @@ from jtoolbox import (
     hub,
     linalg,
     logging,
+    masked,
     mps,
     multiprocessing,
     nn,

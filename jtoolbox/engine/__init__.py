@@ -15,7 +15,7 @@ from jtoolbox.engine.modes import (
     structure_changed,
 )
 from jtoolbox.engine.realize import flush, synchronize
-from jtoolbox.engine.record import Array, Key, inplace, op
+from jtoolbox.engine.record import Array, Key, inplace, numpy_names, op
 from jtoolbox.engine.scope import enter_module, leave_module
 from jtoolbox.engine.step import finish_step, gradients_dropped
 
@@ -39,6 +39,7 @@ __all__ = [
     "leave_module",
     "mode",
     "no_grad",
+    "numpy_names",
     "op",
     "program_count",
     "set_grad_enabled",

@@ -46,6 +46,12 @@ MISSING = inspect.Parameter.empty
 # XLA's compile time grows faster than the graph, so the limit is near what deep networks need.
 PENDING_LIMIT = 600
 
+# PyTorch's functions take NumPy's names of these parameters too, as in `x.sum(axis=0)`.
+NUMPY_NAMES = {
+    **{"axis": "dim", "keepdims": "keepdim", "x": "input", "a": "input", "x1": "input"},
+    "x2": "other",
+}
+
 KEY_AVAL = intern_aval((2,), np.dtype(np.uint32))
 
 
@@ -197,6 +203,20 @@ def _result_node(result: Any, aval: Aval, values: list[Any], inputs: tuple) -> N
 # --- the decorator -------------------------------------------------------------------------------
 
 
+def numpy_names(function: F) -> F:
+    """Lets a function that is no operation itself take NumPy's names, as operations do."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            for name in NUMPY_NAMES.keys() & kwargs.keys():
+                if NUMPY_NAMES[name] not in kwargs:
+                    kwargs[NUMPY_NAMES[name]] = kwargs.pop(name)
+        return function(*args, **kwargs)
+
+    return call  # type: ignore[return-value]
+
+
 class Op:
     """One operation: its pure function, which parameters are operands, and its properties."""
 
@@ -256,6 +276,8 @@ class Op:
         bound = [*args, *self.defaults[len(args) :]]
         for name, value in kwargs.items():
             i = self.position.get(name)
+            if i is None and NUMPY_NAMES.get(name) not in kwargs:
+                i = self.position.get(NUMPY_NAMES.get(name, ""))
             if i is None or i < len(args):
                 self.signature.bind(*args, **kwargs)
                 raise TypeError(f"{self.name}() got an unexpected keyword argument '{name}'")
@@ -693,4 +715,4 @@ def inplace(x: Any, result: Any) -> Any:
     return x
 
 
-__all__ = ["Array", "Key", "inplace", "op"]
+__all__ = ["Array", "Key", "inplace", "numpy_names", "op"]

@@ -12,7 +12,7 @@ import numpy as np
 from jtoolbox import dtypes
 from jtoolbox.engine import Array, op
 from jtoolbox.engine.record import check_broadcast
-from jtoolbox.ops.elementwise import is_complex, is_integer
+from jtoolbox.ops.elementwise import as_float, is_complex, is_integer
 
 __all__ = [
     *("add", "addcdiv", "addcmul", "div", "divide", "float_power", "floor_divide", "fmod"),
@@ -123,8 +123,8 @@ def div(input: Array, other: Array, *, rounding_mode: str | None = None) -> Arra
             f"'{rounding_mode}'"
         )
     if rounding_mode is None:
-        x, y = _floats(input, other)
-        return x / y
+        return as_float(input) / as_float(other)
+    input, other = jnp.broadcast_arrays(input, other)
     if rounding_mode == "floor":
         return _constant(_floor_quotient(input, other))
     return jax.lax.div(input, other) if is_integer(input) else jnp.trunc(input / other)
@@ -133,12 +133,6 @@ def div(input: Array, other: Array, *, rounding_mode: str | None = None) -> Arra
 def _constant(x: Array) -> Array:
     """x with a zero gradient."""
     return jax.lax.stop_gradient(x)
-
-
-def _floats(*operands: Array) -> list[Array]:
-    """Integers as floats of the default type; other operands as they are."""
-    default = dtypes.canonical(dtypes.default_float())
-    return [x.astype(default) if is_integer(x) else x for x in operands]
 
 
 def true_divide(input: Array, other: Array) -> Array:
@@ -255,7 +249,8 @@ def ldexp(input: Array, other: Array) -> Array:
     """input * 2^other."""
     x, y = jnp.asarray(input), jnp.asarray(other)
     common = dtypes.canonical(dtypes.result_type(x, y, 1.0))
-    return x.astype(common) * jnp.exp2(y.astype(common))
+    (power,) = _wide(y.astype(common))
+    return x.astype(common) * jnp.exp2(power).astype(common)
 
 
 # Combinations
@@ -273,9 +268,15 @@ def lerp(input: Array, end: Array, weight: Array) -> Array:
             f"expected dtype {dtypes.from_numpy(input.dtype)} for `end` but got dtype "
             f"{dtypes.from_numpy(end.dtype)}"
         )
-    w = jnp.asarray(weight).astype(input.dtype)
+    x, y, w = _wide(input, end, jnp.asarray(weight).astype(input.dtype))
     near = jnp.abs(w) < 0.5
-    return jnp.where(near, input + w * (end - input), end - (end - input) * (1 - w))
+    return jnp.where(near, x + w * (y - x), y - (y - x) * (1 - w)).astype(input.dtype)
+
+
+def _wide(*operands: Array) -> list[Array]:
+    """Half precision as float32, so that a result is rounded once."""
+    half = [x.dtype.itemsize == 2 and not is_integer(x) for x in operands]
+    return [x.astype(jnp.float32) if h else x for x, h in zip(operands, half, strict=True)]
 
 
 def _times(value: Array | None, x: Array) -> Array:
@@ -285,7 +286,8 @@ def _times(value: Array | None, x: Array) -> Array:
 @op(promote=("input", "tensor1", "tensor2"))
 def addcmul(input: Array, tensor1: Array, tensor2: Array, *, value: Array | None = None) -> Array:
     """input + value * tensor1 * tensor2, where value is 1 if not given."""
-    return input + _times(value, tensor1) * tensor2
+    x, first, second = _wide(input, tensor1, tensor2)
+    return (x + _times(value, first) * second).astype(input.dtype)
 
 
 @op
@@ -299,8 +301,9 @@ def addcdiv(input: Array, tensor1: Array, tensor2: Array, *, value: Array | None
             "Integer division with addcdiv is no longer supported. Convert tensor1 or tensor2 to "
             "float for a true division, or use trunc(tensor1 / tensor2)."
         )
-    x, numerator, denominator = promoted(input, tensor1, tensor2)
-    return x + _times(value, numerator) / denominator
+    common = promoted(input, tensor1, tensor2)
+    x, numerator, denominator = _wide(*common)
+    return (x + _times(value, numerator) / denominator).astype(common[0].dtype)
 
 
 subtract, multiply, divide = sub, mul, div

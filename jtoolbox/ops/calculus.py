@@ -8,8 +8,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jtoolbox.engine import Array, op
+from jtoolbox.engine import Array, numpy_names, op
 from jtoolbox.ops.dims import canonical_dim
+from jtoolbox.ops.elementwise import as_float
 
 __all__ = ["cumulative_trapezoid", "gradient", "trapezoid", "trapz"]
 
@@ -21,7 +22,7 @@ def _panels(y: Array, x: Array | None, dx: Array, dim: int) -> tuple[Array, int]
     left = jnp.take(y, jnp.arange(n - 1), dim)
     right = jnp.take(y, jnp.arange(1, n), dim)
     if x is None:
-        return (left + right) * jnp.asarray(dx) / 2, dim
+        return as_float(left + right) * dx / 2, dim
     if x.ndim == 1:
         if x.shape[0] != n:
             raise RuntimeError(
@@ -30,7 +31,7 @@ def _panels(y: Array, x: Array | None, dx: Array, dim: int) -> tuple[Array, int]
             )
         x = jnp.reshape(x, (-1,) + (1,) * (y.ndim - 1 - dim))
     axis = dim - y.ndim
-    return jnp.diff(x, axis=axis) * (left + right) / 2, dim
+    return as_float(jnp.diff(x, axis=axis) * (left + right)) / 2, dim
 
 
 @op(name="trapezoid")
@@ -45,17 +46,20 @@ def _cumulative(y: Array, x: Array | None, dx: Array, dim: int) -> Array:
     return jnp.cumsum(areas, dim)
 
 
+@numpy_names
 def trapezoid(y: Any, x: Any = None, *, dx: Any = 1, dim: int = -1) -> Any:
     """The integral along `dim` of a function sampled at `x`, or at steps of `dx`: the sum of
     (x[i+1] - x[i]) (y[i] + y[i+1]) / 2."""
     return _trapezoid(y, x, dx, dim)
 
 
+@numpy_names
 def cumulative_trapezoid(y: Any, x: Any = None, *, dx: Any = 1, dim: int = -1) -> Any:
     """The integral up to each sample but the first, as `trapezoid` adds it up."""
     return _cumulative(y, x, dx, dim)
 
 
+@numpy_names
 def trapz(y: Any, x: Any = None, *, dx: Any = 1, dim: int = -1) -> Any:
     """`trapezoid` under its old name."""
     return trapezoid(y, x, dx=dx, dim=dim)
@@ -89,17 +93,22 @@ def _gradient(
     )
 
 
-def gradient(input: Any, *, spacing: Any = 1, dim: Any = None, edge_order: int = 1) -> list[Any]:
+@numpy_names
+def gradient(input: Any, *, spacing: Any = None, dim: Any = None, edge_order: int = 1) -> list[Any]:
     """The derivative of sampled values along each dimension in `dim`, of second order inside.
 
-    `spacing` is the step (a number, or one for each dimension) or a list with the places of the
+    `spacing` is the step (1, a number, or one for each dimension) or a list with the places of the
     samples of each dimension. The ends use differences of order `edge_order`, 1 or 2. RuntimeError
     for fewer than edge_order + 1 samples.
     """
     if edge_order not in (1, 2):
         raise RuntimeError("torch.gradient only supports edge_order=1 and edge_order=2.")
+    spacing = 1 if spacing is None else spacing
     named = range(input.ndim) if dim is None else (dim,) if isinstance(dim, int) else dim
     dims = tuple(canonical_dim(d, input.ndim) for d in named)
+    for d in dims:
+        if dims.count(d) > 1:
+            raise RuntimeError(f"dim {d} appears multiple times in the list of dims {list(dims)}")
     spacings = list(spacing) if isinstance(spacing, (list, tuple)) else [spacing] * len(dims)
     if len(spacings) != len(dims):
         raise RuntimeError(

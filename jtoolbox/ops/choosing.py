@@ -102,10 +102,12 @@ def copysign(input: Array, other: Array) -> Array:
     return jnp.where(x == 0, jnp.copysign(jax.lax.stop_gradient(x), y), x * factor)
 
 
-@op(promote=("input", "other"), differentiable=False)
+@op(promote=("input", "other"))
 def nextafter(input: Array, other: Array) -> Array:
-    """The next number after input on the way to other."""
-    return jnp.nextafter(*map(jax.lax.stop_gradient, (input, other)))
+    """The next number after input on the way to other. Its gradient is that of input, 0 where both
+    are equal."""
+    x, y = map(jax.lax.stop_gradient, (input, other))
+    return jnp.nextafter(x, y) + jnp.where(x == y, 0, input - x)
 
 
 @op(differentiable=False)

@@ -142,7 +142,13 @@ def logical_xor(input: Array, other: Array) -> Array:
 # Whole tensors
 
 
-@_tested()
+def _check_tolerances(input: Any, other: Any, rtol: Any, atol: Any, *_: Any) -> None:
+    for name, value in (("rtol", rtol), ("atol", atol)):
+        if isinstance(value, (int, float)) and value < 0:
+            raise RuntimeError(f"{name} must be greater than or equal to zero, but got {value}")
+
+
+@_tested(check=_check_tolerances)
 def isclose(
     input: Array, other: Array, rtol: Array = 1e-5, atol: Array = 1e-8, equal_nan: bool = False
 ) -> Array:
@@ -171,7 +177,7 @@ def equal(input: Array, other: Array) -> bool:
     return tuple(input.shape) == tuple(other.shape) and bool(_all_equal(input, other))
 
 
-@_tested()
+@_tested(check=_check_tolerances)
 def _all_close(input: Array, other: Array, rtol: Array, atol: Array, equal_nan: bool) -> Array:
     return jnp.all(isclose(input, other, rtol, atol, equal_nan))
 

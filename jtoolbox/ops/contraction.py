@@ -111,11 +111,15 @@ def einsum(*args: Any) -> Any:
 def _tensordot(a: Array, b: Array, dims: Any) -> Array:
     ours, theirs = dims
     for i, j in zip(ours, theirs, strict=True):
-        if a.shape[i] != b.shape[j]:
+        n, m = a.shape[i], b.shape[j]
+        if n != m and 1 not in (n, m):
             raise RuntimeError(
                 f"contracted dimensions need to match, but first has size {a.shape[i]} in dim {i} "
                 f"and second has size {b.shape[j]} in dim {j}"
             )
+        if n != m:  # the element of a dimension of size 1 meets all of the other's
+            a = jnp.sum(a, i, keepdims=True, dtype=a.dtype) if m == 1 else a
+            b = jnp.sum(b, j, keepdims=True, dtype=b.dtype) if n == 1 else b
     same_dtype(a, b)
     return jnp.tensordot(a, b, axes=dims)
 

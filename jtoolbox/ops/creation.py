@@ -163,9 +163,17 @@ def full(
     return finished(result, requires_grad)
 
 
-def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None) -> Any:
+def scalar_tensor(
+    s: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Any:
     """A tensor without dimensions that holds a number, in the default float type."""
-    return full((), s, dtype=default_type(dtype), device=device)
+    return full((), s, dtype=default_type(dtype), device=device, requires_grad=requires_grad)
 
 
 # Tensors like others

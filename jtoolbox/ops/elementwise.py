@@ -31,6 +31,11 @@ def is_integer(x: Array) -> bool:
     return not jnp.issubdtype(x.dtype, jnp.inexact)
 
 
+def as_float(x: Array) -> Array:
+    """Integers and bools as floats of the default type; floats and complex numbers as they are."""
+    return x.astype(dtypes.canonical(dtypes.default_float())) if is_integer(x) else x
+
+
 def is_complex(x: Array) -> bool:
     """Whether an array holds complex numbers."""
     return jnp.issubdtype(x.dtype, jnp.complexfloating)
@@ -330,7 +335,8 @@ def round(input: Array, *, decimals: int = 0) -> Array:
         return _whole(input, jnp.round)
     if is_integer(input):
         raise NotImplementedError("round with decimals is not implemented for integers")
-    scale = 10.0 ** builtins.abs(decimals)
+    # Behind a barrier: XLA would multiply by the inverse of one number, which is rounded.
+    scale = jax.lax.optimization_barrier(jnp.full_like(input, 10.0 ** builtins.abs(decimals)))
     if decimals > 0:
         return jnp.round(input * scale) / scale
     return jnp.round(input / scale) * scale

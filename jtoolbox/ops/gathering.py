@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jtoolbox import dtypes
-from jtoolbox.engine import Array, op
+from jtoolbox.engine import Array, numpy_names, op
 from jtoolbox.ops.dims import canonical_dim
 from jtoolbox.ops.host import host_value, like
 from jtoolbox.ops.indexing import cast_value, check_bounds, getitem
@@ -83,6 +83,8 @@ def gather(input: Array, dim: int, index: Array, *, sparse_grad: bool = False) -
     out of bounds raises RuntimeError, or gives NaN where places are not known on the host.
     `sparse_grad` is accepted and changes nothing.
     """
+    if not index.size:
+        return jnp.zeros(index.shape, input.dtype)
     check_index_dtype("gather", index)
     dim = canonical_dim(dim, input.ndim)
     check_index_shape("gather", input.shape, index, dim)
@@ -130,13 +132,14 @@ def _take_along(input: Array, indices: Array, dim: int) -> Array:
     return jnp.take_along_axis(input, indices, axis=dim, mode="fill")
 
 
+@numpy_names
 def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     """As `gather`, with the other dimensions of `input` and `indices` broadcast to each other.
 
     Without `dim`, both are read as one row of elements.
     """
     if dim is None:
-        return _take_along(reshape(input, (-1,)), reshape(indices, (-1,)), 0)
+        return gather(reshape(input, (-1,)), 0, reshape(indices, (-1,)))
     return _take_along(input, indices, dim)
 
 
@@ -184,7 +187,12 @@ def masked_select(input: Any, mask: Any) -> Any:
 
 
 def check_fill_value(input: Any, mask: Any, value: Any) -> None:
-    """RuntimeError for a number that the type of `input` cannot hold at all, as int64 and inf."""
+    """RuntimeError for what the type of `input` cannot hold at all, as int64 and inf or 1j."""
+    kind = getattr(value, "dtype", None)
+    if kind is not None and dtypes.kind(kind) == 3 and dtypes.kind(input.dtype) < 3:
+        raise RuntimeError(
+            f"value cannot be converted to type {input.dtype} without overflow: it is {kind}"
+        )
     if isinstance(value, float) and not math.isfinite(value) and dtypes.kind(input.dtype) == 1:
         raise RuntimeError(f"value cannot be converted to type {input.dtype} without overflow")
 

@@ -8,7 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jtoolbox.engine import Array, inplace, op
+from jtoolbox.engine import Array, inplace, numpy_names, op
 from jtoolbox.ops.basic_index import WHOLE, slice_entry, write_basic
 from jtoolbox.ops.dims import canonical_dim
 from jtoolbox.ops.gathering import check_fill_value, check_range
@@ -89,10 +89,16 @@ def _index_reduce(
             "index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got "
             f"{reduce}."
         )
+    if input.dtype == np.bool_:
+        raise NotImplementedError("index_reduce() is not implemented for 'Bool': use .int()")
     x, places, source = _prepared("index_reduce", input, dim, index, source)
-    return jnp.reshape(combine(x, places, source, reduce, include_self), input.shape)
+    axis = len(places) - 1
+    x, source = jnp.moveaxis(x, axis, 0), jnp.moveaxis(source, axis, 0)
+    out = combine(x, places[-1:], source, reduce, include_self)
+    return jnp.reshape(jnp.moveaxis(out, 0, axis), input.shape)
 
 
+@numpy_names
 def index_reduce(
     input: Any, dim: int, index: Any, source: Any, reduce: str, *, include_self: bool = True
 ) -> Any:
@@ -123,8 +129,9 @@ def index_fill(input: Array, dim: int, index: Array, value: Array) -> Array:
     dim = canonical_dim(dim, input.ndim)
     x = jnp.atleast_1d(input)
     value = poisoned(cast_value(value, input.dtype), index, x.shape[dim])
-    places = (slice(None),) * dim + (jnp.atleast_1d(index),)
-    return jnp.reshape(x.at[places].set(value, mode="drop", unique_indices=True), input.shape)
+    filled = jnp.zeros(x.shape[dim], bool).at[jnp.atleast_1d(index)].set(True, mode="drop")
+    filled = jnp.reshape(filled, (-1,) + (1,) * (x.ndim - 1 - dim))
+    return jnp.reshape(jnp.where(filled, value, x), input.shape)
 
 
 def _check_masked_scatter(input: Any, mask: Any, source: Any) -> None:

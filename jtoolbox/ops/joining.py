@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jtoolbox import dtypes
-from jtoolbox.engine import Array, op
+from jtoolbox.engine import Array, numpy_names, op
 from jtoolbox.engine.graph import Handle
 from jtoolbox.ops.dims import canonical_dim
 from jtoolbox.ops.gathering import index_select
@@ -62,14 +62,19 @@ def _cat(tensors: Sequence[Array], dim: int = 0) -> Array:
 
 
 def _listed(name: str, tensors: Any) -> Any:
+    """The list or tuple of tensors; TypeError for anything else."""
     if isinstance(tensors, Handle) or not isinstance(tensors, (list, tuple)):
         raise TypeError(
             f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not "
             f"{type(tensors).__name__}"
         )
+    for i, x in enumerate(tensors):
+        if x is None:
+            raise TypeError(f"expected Tensor as element {i} in argument 0, but got NoneType")
     return tensors
 
 
+@numpy_names
 def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
     """Tensors one after another along `dim`; they agree in all other dimensions.
 
@@ -80,11 +85,13 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
     return _cat(tensors, dim)
 
 
+@numpy_names
 def concat(tensors: Sequence[Any], dim: int = 0) -> Any:
     """`cat` under another name."""
     return cat(tensors, dim)
 
 
+@numpy_names
 def concatenate(tensors: Sequence[Any], dim: int = 0) -> Any:
     """`cat` under NumPy's name."""
     return cat(tensors, dim)
@@ -102,6 +109,7 @@ def _stack(tensors: Sequence[Array], dim: int = 0) -> Array:
     return jnp.stack(_promoted(tensors), axis=canonical_dim(dim, len(shape) + 1))
 
 
+@numpy_names
 def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
     """Tensors of one shape side by side in a new dimension `dim`."""
     if not _listed("stack", tensors):

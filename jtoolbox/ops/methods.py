@@ -62,6 +62,8 @@ def _reshape_as(self: Any, other: Any) -> Any:
 def _sum_to_size(self: Any, *size: Any) -> Any:
     """The sum over what `expand` would repeat to come from `size` to this shape."""
     size = shape.sizes(size, "sum_to_size")
+    if not size:
+        return ops.sum(self)
     extra = self.ndim - len(size)
     dims = [i for i, n in enumerate(self.shape) if i < extra or (size[i - extra] == 1 and n != 1)]
     if extra < 0 or any(n != m for n, m in zip(self.shape[max(0, extra):], size, strict=False)
@@ -70,6 +72,11 @@ def _sum_to_size(self: Any, *size: Any) -> Any:
             f"size {{{list(size)}}} is not expandable to size {{{list(self.shape)}}}."
         )
     return shape.reshape(ops.sum(self, dims), size) if dims else shape.reshape(self, size)
+
+
+def _split(self: Any, split_size: Any, dim: int = 0) -> Any:
+    """Pieces of one size along `dim` (the last may be smaller), or of the sizes in a list."""
+    return ops.split(self, split_size, dim)
 
 
 def _where(self: Any, condition: Any, other: Any) -> Any:
@@ -204,6 +211,7 @@ _METHODS: dict[str, Callable[..., Any]] = {
     **{name: _varargs(getattr(shape, name), name) for name in ("permute", "reshape")},
     **{name: FUNCTIONS[name] for name in ("view", "expand", "repeat", "tile", "flip")},
     **{"t": shape.t, "reshape_as": _reshape_as, "sum_to_size": _sum_to_size, "where": _where},
+    "split": _split,
     "broadcast_to": _varargs(shape.broadcast_to, "broadcast_to"),
     **{"new_zeros": _new(ops.zeros, 0), "new_ones": _new(ops.ones, 0)},
     **{"new_empty": _new(ops.empty, 0), "new_full": _new(ops.full, 1)},
@@ -357,15 +365,26 @@ def _bernoulli_(self: Any, p: Any = 0.5, *, generator: Any = None) -> Any:
     return written(self, ops.bernoulli(self, p, generator=generator))
 
 
-def _copy_(self: Any, src: Any, non_blocking: bool = False) -> Any:
-    """Writes the elements of `src`, broadcast to this shape and cast to this type."""
-    if not hasattr(src, "dtype"):
+def _copy_(self: Any, other: Any, non_blocking: bool = False) -> Any:
+    """Writes the elements of `other`, broadcast to this shape and cast to this type."""
+    if not hasattr(other, "dtype"):
         raise TypeError(
-            f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}"
+            f"copy_(): argument 'other' (position 1) must be Tensor, not {type(other).__name__}"
         )
-    if hasattr(src, "_node") and node_of(src).aval.device != _place(self):
-        src = conversion.to(src, self.device)
-    return inplace(self, filling.copy(self, src))
+    if hasattr(other, "_node") and node_of(other).aval.device != _place(self):
+        other = conversion.to(other, self.device)
+    return inplace(self, filling.copy(self, other))
+
+
+def _float_power_(self: Any, exponent: Any) -> Any:
+    """`float_power`, in place: only a tensor of double precision can hold its result."""
+    result = ops.float_power(self, exponent)
+    if result.dtype != self.dtype:
+        raise RuntimeError(
+            f"the base given to float_power_ has dtype {self.dtype} but the operation's result "
+            f"requires dtype {result.dtype}"
+        )
+    return written(self, result)
 
 
 def _index_put_(self: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
@@ -409,7 +428,7 @@ def _written_methods(names: list[str], functions: dict[str, Any]) -> dict[str, A
         methods[f"{name}_"] = _reshaping(f"{name}_", function)
     methods["fill_diagonal_"] = index_write.fill_diagonal
     methods["bernoulli_"], methods["copy_"] = _bernoulli_, _copy_
-    methods["index_put_"] = _index_put_
+    methods["index_put_"], methods["float_power_"] = _index_put_, _float_power_
     return methods
 
 
@@ -420,6 +439,7 @@ def _install_operators(tensor: type, functions: dict[str, Any]) -> None:
         setattr(tensor, f"__r{operator}__", _operator(function, reflected=True))
         if operator != "matmul":
             setattr(tensor, f"__i{operator}__", _operator(_in_place(f"{name}_", function)))
+    tensor.__rdiv__ = tensor.__rtruediv__  # type: ignore[attr-defined]  # PyTorch keeps this name
     for name in _COMPARISONS:
         setattr(tensor, f"__{name}__", _comparison(name, functions[name]))
     for operator, name in _UNARY.items():

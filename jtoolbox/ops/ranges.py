@@ -59,7 +59,7 @@ def _sequence_type(numbers: Sequence[Any], dtype: Any) -> Any:
 
 
 def arange(
-    start: Any,
+    start: Any = None,
     end: Any = None,
     step: Any = 1,
     *,
@@ -74,8 +74,10 @@ def arange(
     The type is int64 if all three are integers, else the default float. start and step are data: a
     moving range of one length compiles once.
     """
-    if end is None:
-        start, end = 0, start
+    if start is None and end is None:
+        raise TypeError("arange() needs an end: arange(end) or arange(start, end)")
+    if start is None or end is None:
+        start, end = 0, start if end is None else end
     start, end, step = _number(start), _number(end), _number(step)
     length = _steps(start, end, step)
     dtype = _sequence_type((start, end, step), dtype)
@@ -130,9 +132,17 @@ def _logspace(start: Array, end: Array, base: Array, steps: int, dtype: Any, dev
     return (jnp.asarray(base).astype(exponent.dtype) ** exponent).astype(array_type(dtype))
 
 
-def _check_steps(steps: int) -> None:
+def _check_steps(name: str, start: Any, end: Any, steps: int) -> None:
+    if not isinstance(steps, (int, np.integer)):
+        raise TypeError(f"{name}(): argument 'steps' must be int, not {type(steps).__name__}")
     if steps < 0:
         raise RuntimeError(f"number of steps must be non-negative, got {steps}")
+    ranks = [getattr(x, "ndim", 0) for x in (start, end)]
+    if any(ranks):
+        raise RuntimeError(
+            f"{name} only supports 0-dimensional start and end tensors, but got start with "
+            f"{ranks[0]} dimension(s) and end with {ranks[1]} dimension(s)."
+        )
 
 
 def linspace(
@@ -146,7 +156,7 @@ def linspace(
     requires_grad: bool = False,
 ) -> Any:
     """`steps` evenly spaced numbers from start to end, both included."""
-    _check_steps(steps)
+    _check_steps("linspace", start, end, steps)
     result = _linspace(start, end, int(steps), default_type(dtype), devices.placement(device))
     return finished(result, requires_grad)
 
@@ -163,7 +173,7 @@ def logspace(
     requires_grad: bool = False,
 ) -> Any:
     """`steps` numbers from base^start to base^end whose logarithms are evenly spaced."""
-    _check_steps(steps)
+    _check_steps("logspace", start, end, steps)
     place = devices.placement(device)
     result = _logspace(start, end, base, int(steps), default_type(dtype), place)
     return finished(result, requires_grad)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jtoolbox import dtypes
-from jtoolbox.engine import Array, op
+from jtoolbox.engine import Array, numpy_names, op
 from jtoolbox.ops.dims import canonical_dim
 from jtoolbox.ops.host import host_value
 from jtoolbox.ops.joining import cat
@@ -31,9 +31,9 @@ def _tile(input: Array, dims: tuple[int, ...]) -> Array:
     return jnp.tile(input, dims)
 
 
-def repeat(input: Any, *repeats: Any) -> Any:
+def repeat(input: Any, *args: Any, repeats: Any = None) -> Any:
     """The tensor laid out side by side, `repeats[i]` times in dimension i; new ones in front."""
-    repeats = sizes(repeats, "repeat")
+    repeats = sizes(args if repeats is None else repeats, "repeat")
     if len(repeats) < input.ndim:
         raise RuntimeError(
             "Number of dimensions of repeat dims can not be smaller than number of dimensions of "
@@ -42,9 +42,9 @@ def repeat(input: Any, *repeats: Any) -> Any:
     return _tile(input, repeats)
 
 
-def tile(input: Any, *dims: Any) -> Any:
+def tile(input: Any, *args: Any, dims: Any = None) -> Any:
     """As `repeat`; where `dims` is shorter than the shape, the leading dimensions are kept."""
-    dims = sizes(dims, "tile")
+    dims = sizes(args if dims is None else dims, "tile")
     return _tile(input, (1,) * (input.ndim - len(dims)) + dims)
 
 
@@ -64,8 +64,13 @@ def _repeated_positions(repeats: Array, total: int) -> Array:
     return jnp.repeat(positions, repeats, total_repeat_length=total)
 
 
+@numpy_names
 def repeat_interleave(
-    input: Any, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
+    input: Any = None,
+    repeats: Any = None,
+    dim: int | None = None,
+    *,
+    output_size: int | None = None,
 ) -> Any:
     """Each element, or slice along `dim`, several times in a row.
 
@@ -74,6 +79,7 @@ def repeat_interleave(
     reading them waits for their values. With one argument only, that holds the counts and the
     result is the positions.
     """
+    input, repeats = (repeats, None) if input is None else (input, repeats)
     if repeats is None:
         total = _total(input, output_size)
         return _repeated_positions(input, total)
@@ -124,7 +130,12 @@ def roll(input: Any, shifts: Any, dims: Any = ()) -> Any:
 
     Without `dims`, all elements are rolled as one row.
     """
-    return _roll(input, sizes(shifts, "roll"), sizes(() if dims is None else dims, "roll"))
+    shifts, dims = sizes(shifts, "roll"), sizes(() if dims is None else dims, "roll")
+    if not shifts:
+        raise RuntimeError("`shifts` required")
+    if dims and not input.ndim:
+        raise IndexError(f"Dimension specified as {dims[0]} but tensor has no dimensions")
+    return _roll(input, shifts, dims)
 
 
 @op(saves="none", name="flip")
@@ -136,11 +147,11 @@ def _flip(input: Array, dims: tuple[int, ...]) -> Array:
     return jnp.flip(input, found) if np.ndim(input) else jnp.asarray(input)
 
 
-def flip(input: Any, *dims: Any) -> Any:
+def flip(input: Any, *args: Any, dims: Any = None) -> Any:
     """The elements in reverse order along each of `dims`."""
-    if not dims:
+    if not args and dims is None:
         raise TypeError('flip() missing 1 required positional arguments: "dims"')
-    return _flip(input, sizes(dims, "flip"))
+    return _flip(input, sizes(args if dims is None else dims, "flip"))
 
 
 def fliplr(input: Any) -> Any:
@@ -184,6 +195,7 @@ def _differences(input: Array, n: int, dim: int) -> Array:
     return input
 
 
+@numpy_names
 def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Any:
     """Differences of neighbours along `dim`, `n` times over; `prepend` and `append` join first."""
     if not input.ndim:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jtoolbox import dtypes
-from jtoolbox.engine import Array, op
+from jtoolbox.engine import Array, numpy_names, op
 from jtoolbox.engine.graph import Handle
 from jtoolbox.ops import return_types
 from jtoolbox.ops.choosing import maximum, minimum
@@ -40,14 +40,15 @@ def accumulated(x: Array, dtype: Any) -> Array:
 def sum(input: Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Array:
     """The sum over `dim` (all dimensions if None). Integers and bools sum to int64."""
     x = accumulated(input, dtype)
-    return jnp.sum(x, canonical_dims(dim, x.ndim), keepdims=keepdim)
+    return jnp.sum(x, canonical_dims(dim, x.ndim), dtype=x.dtype, keepdims=keepdim)
 
 
 @op
 def nansum(input: Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Array:
     """The sum over `dim` of what is not NaN."""
     x = accumulated(input, dtype)
-    return jnp.sum(jnp.where(jnp.isnan(x), 0, x), canonical_dims(dim, x.ndim), keepdims=keepdim)
+    dims = canonical_dims(dim, x.ndim)
+    return jnp.sum(jnp.where(jnp.isnan(x), 0, x), dims, dtype=x.dtype, keepdims=keepdim)
 
 
 @op(saves="both")
@@ -56,7 +57,7 @@ def prod(
 ) -> Array:
     """The product over `dim` (all dimensions if None); its gradient is right at zeros too."""
     x = accumulated(input, dtype)
-    return jnp.prod(x, canonical_dims(dim, x.ndim), keepdims=keepdim)
+    return jnp.prod(x, canonical_dims(dim, x.ndim), dtype=x.dtype, keepdims=keepdim)
 
 
 def _floats_to_average(name: str, x: Array, dtype: Any) -> Array:
@@ -217,6 +218,7 @@ def _is_tensor(x: Any) -> bool:
     return isinstance(x, (Handle, jax.Array, np.ndarray))
 
 
+@numpy_names
 def max(input: Array, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
     """The largest element; with `dim`, (values, indices); of two tensors, `maximum`.
 
@@ -227,6 +229,7 @@ def max(input: Array, dim: Any = None, keepdim: bool = False, *, other: Any = No
     return _max_of_all(input) if dim is None else _max_along(input, dim, keepdim)
 
 
+@numpy_names
 def min(input: Array, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
     """The smallest element; with `dim`, (values, indices); of two tensors, `minimum`.
 
@@ -238,6 +241,8 @@ def min(input: Array, dim: Any = None, keepdim: bool = False, *, other: Any = No
 
 
 def _amax(name: str, x: Array, dim: Dims, keepdim: bool, reduce: Any) -> Array:
+    if dim == () or dim is None:
+        not_empty(name, x, (), None)
     dims = canonical_dims(dim, x.ndim)
     not_empty(name, x, dims)
     return reduce(x, dims, keepdims=keepdim)

@@ -89,7 +89,7 @@ def _randint(
 
 
 def randint(
-    low: int,
+    low: Any = None,
     high: Any = None,
     size: Any = None,
     *,
@@ -103,9 +103,9 @@ def randint(
     """Integers in [low, high): `randint(high, size)` or `randint(low, high, size)`."""
     if isinstance(high, Sequence):
         high, size = None, high
-    if high is None:
-        low, high = 0, low
-    if size is None:
+    if low is None or high is None:
+        low, high = 0, low if high is None else high
+    if size is None or high is None:
         raise TypeError("randint() needs a size: randint(high, size) or randint(low, high, size)")
     low, high = int(low), int(high)
     check_order(low, high)
@@ -192,7 +192,7 @@ def _check_probability(input: Any, p: Any = None, *_: Any) -> None:
         raise RuntimeError("Expected p_in >= 0 && p_in <= 1 to be true: it is a probability")
 
 
-@op(saves="none", differentiable=False, check=_check_probability, name="bernoulli")
+@op(saves="none", check=_check_probability, name="bernoulli")
 def _bernoulli(input: Array, p: Array | None = None, key: Key = None) -> Array:
     if p is None and is_integer(input):
         raise NotImplementedError(

@@ -112,7 +112,7 @@ def _randint_like(input: Array, low: Array, high: Array, dtype: Any, key: Key = 
 
 def randint_like(
     input: Array,
-    low: int,
+    low: int | None = None,
     high: int | None = None,
     *,
     generator: Any = None,
@@ -123,7 +123,10 @@ def randint_like(
     memory_format: Any = None,
 ) -> Any:
     """Integers in [low, high), or [0, low), in the shape and type of `input`."""
-    low, high = (0, low) if high is None else (low, high)
+    if low is None or high is None:
+        low, high = 0, low if high is None else high
+    if high is None:
+        raise TypeError("randint_like() needs an upper bound: randint_like(input, high)")
     check_order(low, high)
     result = _randint_like(input, low, high, dtype, key_of(generator))
     return placed(result, device, requires_grad)

@@ -18,8 +18,11 @@ __all__ = ["cummax", "cummin", "cumprod", "cumsum", "logcumsumexp"]
 
 
 def _along(f: Any, x: Array, dim: int) -> Array:
+    """`f` along a dimension. Half precision is added up in float32, as in PyTorch."""
     axis = canonical_dim(dim, x.ndim)
-    return f(x, axis) if x.ndim else x
+    half = x.dtype.itemsize == 2 and not is_integer(x)
+    wide = x.astype(jnp.float32) if half else x
+    return f(wide, axis).astype(x.dtype) if x.ndim else x
 
 
 @op(saves="none")

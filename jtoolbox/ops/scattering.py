@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jtoolbox.engine import Array, op
+from jtoolbox.engine import Array, numpy_names, op
 from jtoolbox.ops.dims import canonical_dim
 from jtoolbox.ops.gathering import along, check_index_dtype, check_range
 from jtoolbox.ops.indexing import cast_value
@@ -76,10 +76,12 @@ def _prepared(name: str, input: Any, dim: int, index: Any, src: Any) -> tuple[An
 
 @op(check=_check, saves="none", name="scatter")
 def _scatter(input: Array, dim: int, index: Array, src: Array, reduce: str | None = None) -> Array:
-    x, places, values = _prepared("scatter", input, dim, index, src)
-    out: Any
     if reduce not in (None, "add", "multiply"):
         raise RuntimeError(f"reduce argument must be either add or multiply, got {reduce!r}.")
+    if not index.size:
+        return jnp.asarray(input)
+    x, places, values = _prepared("scatter", input, dim, index, src)
+    out: Any
     target = x.at[places]
     if reduce is None:
         out = target.set(values, mode="drop", unique_indices=True)
@@ -90,6 +92,7 @@ def _scatter(input: Array, dim: int, index: Array, src: Array, reduce: str | Non
     return jnp.reshape(out, input.shape)
 
 
+@numpy_names
 def scatter(
     input: Any, dim: int, index: Any, src: Any = None, *, value: Any = None, reduce: Any = None
 ) -> Any:
@@ -107,6 +110,8 @@ def scatter(
 @op(check=_check, saves="none")
 def scatter_add(input: Array, dim: int, index: Array, src: Array) -> Array:
     """`input` plus the elements of `src` at the places that `index` names along `dim`."""
+    if not index.size:
+        return jnp.asarray(input)
     x, places, values = _prepared("scatter", input, dim, index, src)
     return jnp.reshape(added(x, places, values), input.shape)
 
@@ -119,10 +124,13 @@ def _scatter_reduce(
         raise RuntimeError(
             f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}"
         )
+    if not index.size:
+        return jnp.asarray(input)
     x, places, values = _prepared("scatter", input, dim, index, src)
     return jnp.reshape(combine(x, places, values, reduce, include_self), input.shape)
 
 
+@numpy_names
 def scatter_reduce(
     input: Any, dim: int, index: Any, src: Any, reduce: str, *, include_self: bool = True
 ) -> Any:
@@ -148,6 +156,8 @@ def combine(x: Any, places: tuple, values: Any, reduce: str, include_self: bool)
         x = x.at[places].set(_identity(reduce, x.dtype), mode="drop")
     if reduce == "sum":
         return added(x, places, values)
+    if reduce == "mean" and x.dtype == np.bool_:
+        raise NotImplementedError("the mean of bools is not implemented for 'Bool': use .float()")
     if reduce == "mean":
         total = x.at[places].add(values, mode="drop")
         count = jnp.full(x.shape, 1 if include_self else 0, x.dtype)
@@ -173,7 +183,7 @@ def _identity(reduce: str, dtype: np.dtype) -> Any:
 
 def _plain(reduce: str, x: Any, places: tuple, values: Any) -> Any:
     target = x.at[places]
-    if reduce == "prod":
+    if reduce == "prod" and x.dtype != np.bool_:
         return target.multiply(values, mode="drop")
     return (target.max if reduce == "amax" else target.min)(values, mode="drop")
 

@@ -15,6 +15,7 @@ from jtoolbox.ops.dims import canonical_dim
 from jtoolbox.ops.gathering import check_range
 from jtoolbox.ops.host import host_value
 from jtoolbox.ops.indexing import cast_value, poisoned
+from jtoolbox.ops.scattering import added
 
 __all__ = ["nonzero_static", "put", "renorm", "segment_reduce", "unravel_index"]
 
@@ -92,6 +93,7 @@ def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
 
 @op(differentiable=False, name="unravel_index")
 def _unravel(indices: Array, shape: tuple[int, ...]) -> tuple[Array, ...]:
+    indices = indices.astype(dtypes.index_dtype())
     steps = [math.prod(shape[i + 1 :]) for i in range(len(shape))]
     return tuple((indices // step) % n for step, n in zip(steps, shape, strict=True))
 
@@ -123,14 +125,19 @@ def put(input: Array, index: Array, source: Array, accumulate: bool = False) -> 
         )
     places = jnp.ravel(index)
     values = poisoned(jnp.ravel(cast_value(source, input.dtype)), places, input.size)
-    target = jnp.ravel(input).at[places]
-    out = target.add(values, mode="drop") if accumulate else target.set(values, mode="drop")
-    return jnp.reshape(out, input.shape)
+    flat = jnp.ravel(input)
+    if accumulate:
+        return jnp.reshape(added(flat, (places,), values), input.shape)
+    return jnp.reshape(flat.at[places].set(values, mode="drop"), input.shape)
 
 
 @op(saves="both")
 def renorm(input: Array, p: float, dim: int, maxnorm: float) -> Array:
     """`input` with every slice along `dim` whose p-norm is above `maxnorm` scaled down to it."""
+    if input.ndim < 2:
+        raise RuntimeError(
+            f"renorm: input needs at least 2 dimensions, got {input.ndim} dimensions"
+        )
     dim = canonical_dim(dim, input.ndim)
     axes = tuple(i for i in range(input.ndim) if i != dim)
     size = jnp.abs(input)
@@ -148,5 +155,7 @@ def nonzero_static(input: Array, *, size: int, fill_value: int = -1) -> Array:
 
     The shape does not depend on values, so that it also works under `jit`.
     """
-    found = jnp.nonzero(jnp.atleast_1d(input), size=size, fill_value=fill_value)
-    return jnp.stack(found, -1).astype(dtypes.index_dtype())[:, : max(input.ndim, 0)]
+    if not input.size or not input.ndim:  # JAX fills with 0 where there are no elements
+        return jnp.full((size, input.ndim), fill_value, dtypes.index_dtype())
+    found = jnp.nonzero(input, size=size, fill_value=fill_value)
+    return jnp.stack(found, -1).astype(dtypes.index_dtype())

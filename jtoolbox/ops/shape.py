@@ -167,7 +167,10 @@ def unflatten(input: Array, dim: int, sizes: Sequence[int]) -> Array:
 def squeeze(input: Array, dim: int | Sequence[int] | None = None) -> Array:
     """Drops dimensions of size 1: all of them, or those in `dim` that have this size."""
     shape = np.shape(input)
-    dims = range(len(shape)) if dim is None else canonical_dims(dim, len(shape))
+    if dim is None:
+        dims: Sequence[int] = range(len(shape))
+    else:
+        dims = canonical_dims(dim, len(shape)) if isinstance(dim, int) or len(dim) else ()
     return jnp.reshape(input, [n for i, n in enumerate(shape) if n != 1 or i not in dims])
 
 
@@ -340,12 +343,12 @@ def _expand(input: Array, size: Sequence[int]) -> Array:
     return jnp.broadcast_to(input, expanded_shape(np.shape(input), size))
 
 
-def expand(input: Any, *size: Any) -> Any:
+def expand(input: Any, *args: Any, size: Any = None, implicit: bool = False) -> Any:
     """Repeats dimensions of size 1 up to `size` without copying; -1 keeps a dimension.
 
-    Writing to a result that repeats elements raises RuntimeError.
+    Writing to a result that repeats elements raises RuntimeError. `implicit` changes nothing.
     """
-    return _expand(input, sizes(size, "expand"))
+    return _expand(input, sizes(args if size is None else size, "expand"))
 
 
 def expand_as(input: Any, other: Any) -> Any:
@@ -402,6 +405,8 @@ def _write_unfolded(base: Any, value: Any, dimension: int, size: int, step: int)
     if step < size:
         raise RuntimeError(_OVERLAP)
     dim, places = _windows(base.shape, dimension, size, step)
+    if not base.ndim:
+        return jnp.reshape(value, ()) if size else base
     moved = jnp.moveaxis(base, dim, -1)
     moved = moved.at[..., places].set(jnp.moveaxis(value, dim, -2))
     return jnp.moveaxis(moved, -1, dim)
@@ -411,7 +416,8 @@ def _write_unfolded(base: Any, value: Any, dimension: int, size: int, step: int)
 def unfold(input: Array, dimension: int, size: int, step: int) -> Array:
     """Sliding windows: dimension `dimension` counts windows, a new last one holds each of them."""
     dim, places = _windows(np.shape(input), dimension, size, step)
-    input = jnp.atleast_1d(input)
+    if not input.ndim:
+        return jnp.reshape(input, (1,))[:size]
     return jnp.moveaxis(jnp.take(input, places, axis=dim), dim + 1, -1)
 
 

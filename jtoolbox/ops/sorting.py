@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jtoolbox import dtypes
-from jtoolbox.engine import Array, op
+from jtoolbox.engine import Array, numpy_names, op
 from jtoolbox.ops import return_types
 from jtoolbox.ops.dims import canonical_dim
 from jtoolbox.ops.host import host_value, like
@@ -44,6 +44,7 @@ def _sort(input: Array, dim: int = -1, descending: bool = False) -> tuple[Array,
     return return_types.sort(*_sorted(input, dim, descending))
 
 
+@numpy_names
 def sort(input: Any, dim: int = -1, descending: bool = False, *, stable: Any = False) -> Any:
     """The elements in order along `dim`, and the places they came from: (values, indices).
 
@@ -52,6 +53,7 @@ def sort(input: Any, dim: int = -1, descending: bool = False, *, stable: Any = F
     return _sort(input, dim, descending)
 
 
+@numpy_names
 def argsort(input: Any, dim: int = -1, descending: bool = False, *, stable: bool = False) -> Any:
     """The places from which the elements come when sorted along `dim` (always stable)."""
     return _sort(input, dim, descending).indices
@@ -80,6 +82,7 @@ def _topk(input: Array, k: int, dim: int = -1, largest: bool = True) -> tuple[Ar
     return return_types.topk(values[first], positions[first])
 
 
+@numpy_names
 def topk(
     input: Any, k: int, dim: int | None = None, largest: bool = True, sorted: bool = True
 ) -> Any:
@@ -169,6 +172,8 @@ def _searchsorted(
     kind = np.dtype(np.int32) if out_int32 else dtypes.index_dtype()
     common = dtypes.result_type(sorted_sequence, input)
     rows, values = sorted_sequence.astype(common), jnp.asarray(input).astype(common)
+    if not values.size or not rows.shape[-1]:
+        return jnp.zeros(values.shape, kind)
     if rows.ndim == 1:
         return jnp.searchsorted(rows, values, side=side).astype(kind)
     search = jax.vmap(lambda row, value: jnp.searchsorted(row, value, side=side))

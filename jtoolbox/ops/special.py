@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jtoolbox.engine import Array, op
+from jtoolbox.ops.elementwise import is_complex
 
 __all__ = [
     *("arctan2", "atan2", "digamma", "erf", "erfc", "erfinv", "hypot", "i0", "lgamma"),
@@ -100,7 +101,13 @@ def xlogy(input: Array, other: Array) -> Array:
 @_both_to_float(saves="both")
 def logaddexp(input: Array, other: Array) -> Array:
     """log(exp(input) + exp(other)), without overflow."""
-    return jnp.logaddexp(input, other)
+    if not is_complex(input):
+        return jnp.logaddexp(input, other)
+    x, y = jnp.broadcast_arrays(input, other)
+    swap = jnp.real(x) < jnp.real(y)
+    larger, smaller = jnp.where(swap, y, x), jnp.where(swap, x, y)
+    same = (x == y) & jnp.isinf(jnp.real(x))
+    return jnp.where(same, x, larger + jnp.log1p(jnp.exp(smaller - larger)))
 
 
 @_both_to_float(saves="both")

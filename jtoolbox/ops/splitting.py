@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from jtoolbox.engine import numpy_names
 from jtoolbox.engine.graph import Handle
 from jtoolbox.ops.basic_index import WHOLE, basic_index
 from jtoolbox.ops.conversion import clone
@@ -30,11 +31,21 @@ def _part(input: Any, dim: int, start: int, length: int) -> Any:
     return basic_index(input, (WHOLE,) * dim + ((start, length, 1),))
 
 
+@numpy_names
 def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
     """`length` elements of dimension `dim` from `start` on, a number or a tensor of one."""
+    if not input.ndim:
+        raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
     dim = canonical_dim(dim, input.ndim)
     size = input.shape[dim]
-    start = int(host_value(start, "narrow")) if isinstance(start, Handle) else start
+    if isinstance(start, Handle):
+        start = host_value(start, "narrow")
+        if start.ndim or start.dtype.kind not in "iu":
+            raise RuntimeError(
+                "start must be an 0-dim integral Tensor, got shape "
+                f"{list(start.shape)} of {start.dtype}."
+            )
+        start = int(start)
     if length < 0:
         raise RuntimeError("narrow(): length must be non-negative.")
     if not -size <= start <= size:
@@ -52,6 +63,7 @@ def narrow_copy(input: Any, dim: int, start: int, length: int) -> Any:
     return clone(narrow(input, dim, start, length))
 
 
+@numpy_names
 def select(input: Any, dim: int, index: Any) -> Any:
     """The slice at one place of dimension `dim`, which is dropped."""
     if not input.ndim:
@@ -103,6 +115,7 @@ def split_with_sizes(input: Any, split_sizes: Sequence[int], dim: int = 0) -> tu
     return _pieces(input, dim, lengths)
 
 
+@numpy_names
 def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     """At most `chunks` pieces of equal size, the last one perhaps smaller."""
     if not input.ndim:
@@ -115,11 +128,25 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     return split(input, -(-input.shape[dim] // chunks), dim)
 
 
+def _cuts(name: str, *given: Any) -> Any:
+    """Where to cut, under whichever of its three names it was given."""
+    found = [v for v in given if v is not None]
+    if len(found) != 1:
+        raise TypeError(f"{name}() needs one of indices_or_sections, indices and sections")
+    return found[0]
+
+
+@numpy_names
 def tensor_split(
-    input: Any, indices_or_sections: Any, dim: int = 0, *, indices: Any = None, sections: Any = None
+    input: Any,
+    indices_or_sections: Any = None,
+    dim: int = 0,
+    *,
+    indices: Any = None,
+    sections: Any = None,
 ) -> tuple[Any, ...]:
     """`sections` pieces whose sizes differ by at most one, or cuts at the given indices."""
-    where = next(v for v in (indices, sections, indices_or_sections) if v is not None)
+    where = _cuts("tensor_split", indices_or_sections, indices, sections)
     if isinstance(where, Handle):
         where = host_value(where, "tensor_split").tolist()
     if not input.ndim:
@@ -152,21 +179,29 @@ def _along(name: str, input: Any, where: Any, dim: int, rank: int) -> tuple[Any,
     return tensor_split(input, where, dim)
 
 
-def hsplit(input: Any, indices_or_sections: Any) -> tuple[Any, ...]:
+def hsplit(
+    input: Any, indices_or_sections: Any = None, *, indices: Any = None, sections: Any = None
+) -> tuple[Any, ...]:
     """Columns in pieces: `tensor_split` along dimension 1, or 0 of a vector."""
-    return _along("hsplit", input, indices_or_sections, 0 if input.ndim == 1 else 1, 1)
+    where = _cuts("hsplit", indices_or_sections, indices, sections)
+    return _along("hsplit", input, where, 0 if input.ndim == 1 else 1, 1)
 
 
-def vsplit(input: Any, indices_or_sections: Any) -> tuple[Any, ...]:
+def vsplit(
+    input: Any, indices_or_sections: Any = None, *, indices: Any = None, sections: Any = None
+) -> tuple[Any, ...]:
     """Rows in pieces: `tensor_split` along dimension 0 of a tensor with two or more."""
-    return _along("vsplit", input, indices_or_sections, 0, 2)
+    return _along("vsplit", input, _cuts("vsplit", indices_or_sections, indices, sections), 0, 2)
 
 
-def dsplit(input: Any, indices_or_sections: Any) -> tuple[Any, ...]:
+def dsplit(
+    input: Any, indices_or_sections: Any = None, *, indices: Any = None, sections: Any = None
+) -> tuple[Any, ...]:
     """`tensor_split` along dimension 2."""
-    return _along("dsplit", input, indices_or_sections, 2, 3)
+    return _along("dsplit", input, _cuts("dsplit", indices_or_sections, indices, sections), 2, 3)
 
 
+@numpy_names
 def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
     """All slices along `dim`, as a tuple."""
     if not input.ndim:

@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jtoolbox import dtypes
-from jtoolbox.engine import Array, op
+from jtoolbox.engine import Array, numpy_names, op
 from jtoolbox.ops import return_types
 from jtoolbox.ops.dims import canonical_dim
-from jtoolbox.ops.elementwise import is_complex, is_integer
+from jtoolbox.ops.elementwise import as_float, is_complex, is_integer
 from jtoolbox.ops.host import host_value, like
 from jtoolbox.ops.reduction import named, not_empty, taken
 
@@ -88,11 +88,13 @@ def _whole_nanmedian(input: Array) -> Array:
     return _median_of_all(return_types.nanmedian, input, True)
 
 
+@numpy_names
 def median(input: Array, dim: int | None = None, keepdim: bool = False) -> Any:
     """The middle element, the lower one of an even number; with `dim`, (values, indices)."""
     return _whole_median(input) if dim is None else _median(input, dim, keepdim)
 
 
+@numpy_names
 def nanmedian(input: Array, dim: int | None = None, keepdim: bool = False) -> Any:
     """The median of what is not NaN."""
     return _whole_nanmedian(input) if dim is None else _nanmedian(input, dim, keepdim)
@@ -245,22 +247,68 @@ def histc(input: Array, bins: int = 100, min: Array = 0, max: Array = 0) -> Arra
     return jnp.zeros(bins, x.dtype).at[place].add(1, mode="drop")
 
 
-@op(differentiable=False)
+def _even_edges(x: Array, bins: int, range: tuple[float, float] | None) -> Array:
+    """The edges of `bins` equal intervals over `range`, or over the data, and never empty."""
+    if range is None and not x.size:
+        range = (0.0, 1.0)
+    low, high = (jnp.min(x), jnp.max(x)) if range is None else map(x.dtype.type, range)
+    flat = low == high
+    return jnp.linspace(jnp.where(flat, low - 0.5, low), jnp.where(flat, high + 0.5, high),
+                        bins + 1, dtype=x.dtype)  # fmt: skip
+
+
+@op(differentiable=False, name="histogram")
+def _histogram(
+    input: Array,
+    edges: Array | None,
+    weight: Array | None,
+    bins: int | None,
+    range: tuple[float, float] | None,
+    density: bool,
+) -> tuple[Array, Array]:
+    if input.dtype not in (jnp.float32, jnp.float64):
+        raise NotImplementedError(
+            f'"histogramdd" not implemented for {dtypes.from_numpy(input.dtype)}: use .float()'
+        )
+    if weight is not None and weight.shape != input.shape:
+        raise RuntimeError(
+            "torch.histogramdd: if weight tensor is provided it should have the same shape as the "
+            f"input tensor, got {list(weight.shape)} and {list(input.shape)}"
+        )
+    x = input.reshape(-1)
+    cuts: Any = edges if bins is None else _even_edges(x, bins, range)
+    weights = None if weight is None else weight.reshape(-1)
+    hist, cuts = jnp.histogram(x, cuts, weights=weights, density=density)
+    return return_types.histogram(hist.astype(input.dtype), cuts)
+
+
 def histogram(
     input: Array,
-    bins: Array,
+    bins: Any,
     *,
+    range: tuple[float, float] | None = None,
     weight: Array | None = None,
     density: bool = False,
-) -> tuple[Array, Array]:
-    """Counts (or weights, or densities) between the increasing edges `bins`: (hist, bin_edges)."""
-    hist, edges = jnp.histogram(
-        input.reshape(-1),
-        bins,
-        weights=None if weight is None else weight.reshape(-1),
-        density=density,
-    )
-    return return_types.histogram(hist.astype(input.dtype), edges)
+) -> Any:
+    """Counts (or weights, or densities) in intervals: (hist, bin_edges).
+
+    `bins` holds the increasing edges, or is the number of equal intervals between the two ends of
+    `range`, by default the smallest and the largest element. Elements outside are not counted.
+    RuntimeError for a range that is not finite or not increasing.
+    """
+    if not isinstance(bins, int):
+        if range is not None:
+            raise TypeError("histogram(): range is for a number of bins, not for given edges")
+        return _histogram(input, bins, weight, None, None, density)
+    if bins <= 0:
+        raise RuntimeError(f"torch.histogramdd(): bins must be > 0, but got {bins}")
+    if range is not None and not (range[0] <= range[1] and np.isfinite(range).all()):
+        raise RuntimeError(
+            f"torch.histogramdd: the range {list(range)} is not finite, or its end lies before its "
+            "beginning"
+        )
+    range = None if range is None else (float(range[0]), float(range[1]))
+    return _histogram(input, None, weight, bins, range, density)
 
 
 def histogramdd(
@@ -273,6 +321,11 @@ def histogramdd(
     """
     points = host_value(input, "histogramdd")
     points = points.reshape(-1, points.shape[-1])
+    if not isinstance(bins, int) and len(bins) != points.shape[-1]:
+        raise RuntimeError(
+            "histogramdd: The size of bins must be equal to the innermost dimension of the input, "
+            f"got {len(bins)} for {points.shape[-1]}."
+        )
     limits: Any = None if range is None else np.reshape(range, (-1, 2)).tolist()
     if not isinstance(bins, int) and np.ndim(bins[0]):
         bins = [host_value(edges, "histogramdd") for edges in bins]
@@ -285,7 +338,18 @@ def histogramdd(
 # Covariance
 
 
-@op
+def _check_cov(input: Any, correction: Any, fweights: Any, aweights: Any) -> None:
+    if fweights is not None and dtypes.kind(fweights.dtype) != 1:
+        raise RuntimeError(
+            "cov(): expected fweights to have integral dtype but got fweights with "
+            f"{fweights.dtype} dtype"
+        )
+    for name, weights in (("fweights", fweights), ("aweights", aweights)):
+        if isinstance(weights, np.ndarray) and weights.size and weights.min() < 0:
+            raise RuntimeError(f"cov(): {name} cannot be negative, got {weights.min()}")
+
+
+@op(check=_check_cov)
 def cov(
     input: Array,
     *,
@@ -298,8 +362,7 @@ def cov(
         raise RuntimeError(
             f"cov(): expected input to have two or fewer dimensions, got {input.ndim}"
         )
-    x = input.astype(dtypes.canonical(dtypes.default_float())) if is_integer(input) else input
-    return jnp.cov(x, ddof=correction, fweights=fweights, aweights=aweights)
+    return jnp.cov(as_float(input), ddof=correction, fweights=fweights, aweights=aweights)
 
 
 @op
@@ -309,5 +372,4 @@ def corrcoef(input: Array) -> Array:
         raise RuntimeError(
             f"corrcoef(): expected input to have two or fewer dimensions, got {input.ndim}"
         )
-    x = input.astype(dtypes.canonical(dtypes.default_float())) if is_integer(input) else input
-    return jnp.corrcoef(x)
+    return jnp.corrcoef(as_float(input))

@@ -106,7 +106,11 @@ def as_strided_scatter(
     stride: Sequence[int],
     storage_offset: int | None = None,
 ) -> Any:
-    """A copy of `input` with `src` written through `as_strided(input, size, stride, ...)`."""
+    """A copy of `input` with `src` written through `as_strided(input, size, stride, ...)`.
+
+    The gradient of `input` is that of the elements that stay; PyTorch 2.13 returns that of the
+    written ones instead.
+    """
     return _as_strided_scatter(input, src, *_checked(input, size, stride, storage_offset))
 
 

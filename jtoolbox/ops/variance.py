@@ -8,7 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from jtoolbox import dtypes
-from jtoolbox.engine import Array, op
+from jtoolbox.engine import Array, numpy_names, op
 from jtoolbox.ops.dims import canonical_dims
 from jtoolbox.ops.elementwise import is_complex, is_integer
 from jtoolbox.ops.norms import real_type, safe_sqrt
@@ -70,6 +70,7 @@ def _spelled(f: Any, x: Any, dim: Any, unbiased: Any, keepdim: bool, correction:
     return f(x, dim, keepdim, float(correction))
 
 
+@numpy_names
 def var(
     input: Array,
     dim: Any = None,
@@ -82,6 +83,7 @@ def var(
     return _spelled(_var, input, dim, unbiased, keepdim, correction)
 
 
+@numpy_names
 def std(
     input: Array,
     dim: Any = None,
@@ -94,6 +96,7 @@ def std(
     return _spelled(_std, input, dim, unbiased, keepdim, correction)
 
 
+@numpy_names
 def var_mean(
     input: Array,
     dim: Any = None,
@@ -106,6 +109,7 @@ def var_mean(
     return _spelled(_var_mean, input, dim, unbiased, keepdim, correction)
 
 
+@numpy_names
 def std_mean(
     input: Array,
     dim: Any = None,

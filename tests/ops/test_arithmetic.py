@@ -222,7 +222,7 @@ def test_heaviside():
 
 
 def test_nextafter_and_copysign():
-    compare(choosing.nextafter, torch.nextafter, TIES, OTHER, grad=False)
+    compare(choosing.nextafter, torch.nextafter, TIES, OTHER)
     compare(choosing.copysign, torch.copysign, SPECIAL, -1.0, grad=False)
     compare(choosing.copysign, torch.copysign, np.array([0.0, 2.0, -3.0], np.float32), -1.0)
     compare(choosing.copysign, torch.copysign, N, M)
@@ -277,3 +277,29 @@ def test_a_wrong_rounding_mode_is_named():
 
 def test_a_float_alpha_for_integers_is_refused():
     same_error(arithmetic.add, torch.add, N, N, alpha=1.5, match="alpha must not be a floating")
+
+
+@pytest.mark.parametrize("name", ["floor_divide", "remainder", "fmod", "floor", "trunc"])
+def test_rounded_division_broadcasts_and_promotes(name):
+    """Of a column and a row, of floats and integers, of integers."""
+    if name in ("floor", "trunc"):
+        f, g = ours("div"), torch.div
+        kwargs = {"rounding_mode": name}
+    else:
+        f, g, kwargs = ours(name), getattr(torch, name), {}
+    # PyTorch's floor_divide has no derivative.
+    compare(f, g, A[:, :1], B[0], grad=name != "floor_divide", **kwargs)
+    compare(f, g, B[:, :1], M[0], grad=False, **kwargs)
+    compare(f, g, N[:, :1], M[0].astype(np.int32), grad=False, **kwargs)
+
+
+def test_half_precision_is_rounded_once():
+    x, y, z = (floats(3, 4, low=1, seed=s).astype(BFLOAT16) for s in range(3))
+    compare(arithmetic.addcmul, torch.addcmul, x, y, z, value=3.14, grad=False, rtol=0, atol=0)
+    compare(arithmetic.addcdiv, torch.addcdiv, x, y, z, value=3.14, grad=False, rtol=0, atol=0)
+    compare(arithmetic.ldexp, torch.ldexp, x, 3 * y, grad=False, rtol=0, atol=0)
+
+
+def test_logaddexp_of_complex_numbers_does_not_wrap_the_angle():
+    x, y = (np.array(v, np.complex64) for v in ([1 + 2j, 3 - 1j, -8 + 8j], [2 + 5j, -3j, 1 - 8j]))
+    compare(special.logaddexp, torch.logaddexp, x, y, grad=False)

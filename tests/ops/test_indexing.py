@@ -309,3 +309,14 @@ def test_a_position_that_cannot_be_checked_gives_nan():
     assert np.isnan(jax.jit(lambda x, i: indexing.setitem(x, i, 2.0))(x, far)[1])
     assert np.isnan(jax.jit(lambda x, i: ops.gather(x, 0, i))(x, far)[1])
     assert np.isnan(jax.jit(lambda x, i: ops.index_select(x, 0, i))(x, far)[1])
+
+
+def test_nonzero_static_fills_up_what_is_not_found():
+    for x in (np.zeros((3, 0)), np.array([1, 0, 2]), np.array(1.0), MASK[0]):
+        compare(lambda v: ops.nonzero_static(v, size=4),
+                lambda v: torch.nonzero_static(v, size=4), x, grad=False)  # fmt: skip
+
+
+def test_coordinates_are_int64_for_positions_of_any_type():
+    compare(lambda i: ops.unravel_index(i, (3, 300)), lambda i: torch.unravel_index(i, (3, 300)),
+            np.array([250, 7], np.uint8))  # fmt: skip

@@ -157,3 +157,42 @@ def test_a_place_that_cannot_be_checked_gives_nan():
         function = getattr(ops, name)
         result = jax.jit(lambda x, i, f=function: f(x, 0, i, x[:2]))(x, far)
         assert np.isnan(result).any(), name
+
+
+@pytest.mark.parametrize("reduce", ["prod", "amax", "amin", "mean"])
+def test_index_reduce_along_a_later_dimension(reduce):
+    index = np.array([2, 0, 2])
+    compare(*both("index_reduce", reduce=reduce), X, 1, index, SRC[:, :3])
+    compare(*both("index_reduce", reduce=reduce, include_self=False), X, 1, index, SRC[:, :3],
+            grad=False)  # fmt: skip
+
+
+def test_index_fill_counts_a_repeated_position_once():
+    value = np.array(2.5, np.float32)
+    compare(*both("index_fill"), X, -1, np.array([1, 3, 1]), value)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+def test_an_index_of_no_elements_may_have_any_type(kind):
+    empty, row = np.zeros(0, kind), X[0]
+    compare(*both("gather"), row, 0, empty)
+    compare(*both("scatter"), row, 0, empty, row[:0])
+    compare(*both("scatter_add"), row, 0, empty, row[:0])
+    compare(*both("scatter_reduce", reduce="amax"), row, 0, empty, row[:0], grad=False)
+    compare(*both("take_along_dim"), row, empty)
+
+
+def test_a_complex_value_does_not_lose_its_imaginary_part():
+    value, index = np.array(1 + 2j, np.complex64), np.array([1])
+    for x in (X, REPEATED):
+        same_error(*both("masked_fill"), x, x > 0, value, match="without overflow")
+        same_error(*both("index_fill"), x, 0, index, value, match="without overflow")
+
+
+def test_bools_are_multiplied_and_added_as_logic():
+    x, index, src = bools(4), np.array([0, 1, 0, 3]), bools(4, seed=1)
+    compare(*both("scatter_reduce", reduce="prod"), x, 0, index, src)
+    compare(lambda *a: ops.put(*a, True), lambda *a: torch.Tensor.put(*a, accumulate=True),
+            x, index, src)  # fmt: skip
+    same_error(*both("scatter_reduce", reduce="mean"), x, 0, index, src, match="not implemented")
+    same_error(*both("index_reduce", reduce="amax"), x, 0, index, src, match="not implemented")

@@ -144,3 +144,25 @@ def test_shape_errors_are_pytorchs(name, args, match):
     same_error(
         lambda x: getattr(ops, name)(x, *args), lambda x: getattr(x, name)(*args), X, match=match
     )
+
+
+def test_a_number_has_windows_and_no_dimensions_to_squeeze():
+    number = np.array(2.0, np.float32)
+    for size in (0, 1):
+        compare(ops.unfold, torch.Tensor.unfold, number, 0, size, 1)
+    compare(lambda x: ops.squeeze(x, ()), lambda x: torch.squeeze(x, ()), X[:1])
+
+
+@pytest.mark.parametrize(
+    ("f", "g", "args", "match"),
+    [
+        (ops.roll, torch.roll, (X, ()), "shifts. required"),
+        (ops.roll, torch.roll, (X[0, 0, 0, ...].reshape(()), 0, 0), "has no dimensions"),
+        (ops.narrow, torch.narrow, (X[0, 0, 0, ...].reshape(()), 0, 0, 1), "0-dim tensor"),
+        (ops.linspace, torch.linspace, (X[0, 0], X[0, 0], 3), "0-dimensional start and end"),
+        (ops.amax, torch.amax, (X[:0],), "Expected reduction dim to be specified"),
+        (ops.renorm, torch.renorm, (X[0, 0], 2, 0, 1.0), "at least 2 dimensions"),
+    ],
+)
+def test_what_has_no_meaning_raises(f, g, args, match):
+    same_error(f, g, *args, match=match)

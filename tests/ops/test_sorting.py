@@ -108,3 +108,9 @@ def sort_names(name, *args, **kwargs):
 def test_sorting_errors_are_pytorchs(name, args, kwargs, match):
     x = X[0] if name == "searchsorted" else X
     same_error(*sort_names(name, *args, **kwargs), x, match=match)
+
+
+def test_places_among_no_elements():
+    none = np.zeros((2, 0), np.float32)
+    for rows, values in ((X[:2], none), (none, X[:2]), (none, none)):
+        compare(ops.searchsorted, torch.searchsorted, rows, values, grad=False)

@@ -109,3 +109,40 @@ def test_errors(f, g, inputs, message):
 
 def test_median_of_half_precision():
     compare(statistics.median, torch.median, A.astype(BFLOAT16))
+
+
+@pytest.mark.parametrize("x", [A, TIED[1], A[:0]], ids=["numbers", "equal", "none"])
+def test_histogram_of_a_number_of_bins(x):
+    compare(statistics.histogram, torch.histogram, x, 4, grad=False)
+
+
+def test_histogram_in_a_range_with_weights():
+    compare(
+        lambda x, w: statistics.histogram(x, 3, range=(-1.0, 2.0), weight=w, density=True),
+        lambda x, w: torch.histogram(x, 3, range=(-1.0, 2.0), weight=w, density=True),
+        A, floats(3, 4, low=0, seed=1), grad=False,
+    )  # fmt: skip
+
+
+HISTOGRAM_ERRORS = [
+    (lambda f, x: f(x, 0), A, "bins must be > 0"),
+    (lambda f, x: f(x, 3, range=(2.0, 1.0)), A, "is not finite, or its end lies before"),
+    (lambda f, x: f(x, 3), N, "not implemented"),
+]
+
+
+@pytest.mark.parametrize(("call", "x", "match"), HISTOGRAM_ERRORS)
+def test_histogram_errors(call, x, match):
+    same_error(functools.partial(call, statistics.histogram),
+               functools.partial(call, torch.histogram), x, match=match)  # fmt: skip
+
+
+def test_as_many_bins_as_dimensions():
+    same_error(statistics.histogramdd, torch.histogramdd, A, [2, 3], match="innermost dimension")
+
+
+def test_weights_of_a_covariance_are_checked():
+    w = np.array([1, -1, 2, 1])
+    for weights, match in ((w, "cannot be negative"), (A[0], "integral dtype")):
+        same_error(lambda x, v: statistics.cov(x, fweights=v),
+                   lambda x, v: torch.cov(x, fweights=v), A, weights, match=match)  # fmt: skip
