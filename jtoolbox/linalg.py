@@ -1,48 +1,50 @@
 """Linear algebra under PyTorch's `torch.linalg` names."""
 
-from jtoolbox.ops.creation import vander
+from jtoolbox.ops.creation import linalg_vander as vander
 from jtoolbox.ops.factorizations import (
     householder_product,
     ldl_factor,
     ldl_factor_ex,
     ldl_solve,
+    lu_factor,
     lu_factor_ex,
 )
+from jtoolbox.ops.factorizations import linalg_lu as lu
 from jtoolbox.ops.factorizations import linalg_lu_solve as lu_solve
+from jtoolbox.ops.factorizations import linalg_qr as qr
 from jtoolbox.ops.linalg import (
-    cholesky_ex,
-    cond,
     det,
-    eig,
-    eigh,
-    eigvals,
-    eigvalsh,
     inv,
     inv_ex,
-    lstsq,
-    lu,
-    lu_factor,
     matrix_exp,
     matrix_power,
-    matrix_rank,
-    pinv,
     solve,
     solve_ex,
     solve_triangular,
-    svdvals,
     tensorinv,
     tensorsolve,
     vecdot,
 )
-from jtoolbox.ops.linalg import linalg_cholesky as cholesky
-from jtoolbox.ops.linalg import linalg_qr as qr
 from jtoolbox.ops.linalg import linalg_slogdet as slogdet
-from jtoolbox.ops.linalg import linalg_svd as svd
 from jtoolbox.ops.matrices import linalg_diagonal as diagonal
 from jtoolbox.ops.norms import linalg_norm as norm
 from jtoolbox.ops.norms import matrix_norm, vector_norm
+from jtoolbox.ops.positive_definite import cholesky_ex
+from jtoolbox.ops.positive_definite import linalg_cholesky as cholesky
 from jtoolbox.ops.products import linalg_cross as cross
 from jtoolbox.ops.products import matmul, multi_dot
+from jtoolbox.ops.spectral import (
+    cond,
+    eig,
+    eigh,
+    eigvals,
+    eigvalsh,
+    lstsq,
+    matrix_rank,
+    pinv,
+    svdvals,
+)
+from jtoolbox.ops.spectral import linalg_svd as svd
 
 
 class LinAlgError(RuntimeError):

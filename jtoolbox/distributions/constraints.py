@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from jtoolbox import ops
+from jtoolbox import linalg, ops
 from jtoolbox.distributions.utils import known_value, limits, shown
 from jtoolbox.tensor import Tensor, tensor
 
@@ -288,7 +288,7 @@ def _diagonal(x: Any) -> Any:
 
 def _eigenvalues(x: Any) -> Any:
     """Of symmetric matrices, in rising order."""
-    return np.linalg.eigvalsh(x) if isinstance(x, np.ndarray) else ops.linalg.eigvalsh(x)
+    return np.linalg.eigvalsh(x) if isinstance(x, np.ndarray) else linalg.eigvalsh(x)
 
 
 def _everywhere(x: Any) -> Any:

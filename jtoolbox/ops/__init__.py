@@ -12,6 +12,7 @@ from jtoolbox.ops import (
     copies,
     creation,
     elementwise,
+    factorizations,
     gathering,
     index_write,
     indexing,
@@ -20,6 +21,7 @@ from jtoolbox.ops import (
     lowrank,
     matrices,
     norms,
+    positive_definite,
     products,
     ranges,
     rearrange,
@@ -34,6 +36,7 @@ from jtoolbox.ops import (
     short_time,
     sorting,
     special,
+    spectral,
     splitting,
     statistics,
     strided,
@@ -51,7 +54,7 @@ from jtoolbox.ops.conversion import clone
 from jtoolbox.ops.copies import *
 from jtoolbox.ops.creation import *
 from jtoolbox.ops.elementwise import *
-from jtoolbox.ops.factorizations import geqrf, lu, lu_solve, lu_unpack, orgqr, ormqr
+from jtoolbox.ops.factorizations import *
 from jtoolbox.ops.gathering import *
 from jtoolbox.ops.index_write import *
 from jtoolbox.ops.indexing import *
@@ -60,6 +63,7 @@ from jtoolbox.ops.linalg import *
 from jtoolbox.ops.lowrank import *
 from jtoolbox.ops.matrices import *
 from jtoolbox.ops.norms import *
+from jtoolbox.ops.positive_definite import *
 from jtoolbox.ops.printing import get_printoptions, set_printoptions
 from jtoolbox.ops.probability import igamma, igammac
 from jtoolbox.ops.products import *
@@ -76,14 +80,14 @@ from jtoolbox.ops.shape import *
 from jtoolbox.ops.short_time import *
 from jtoolbox.ops.sorting import *
 from jtoolbox.ops.special import *
+from jtoolbox.ops.spectral import *
 from jtoolbox.ops.splitting import *
 from jtoolbox.ops.statistics import *
 from jtoolbox.ops.strided import *
 from jtoolbox.ops.variance import *
 from jtoolbox.ops.windows import *
 
-__all__ = ["clone", "geqrf", "get_printoptions", "igamma", "igammac", "lu", "lu_solve"]
-__all__ += ["lu_unpack", "orgqr", "ormqr", "set_printoptions"]
+__all__ = ["clone", "get_printoptions", "igamma", "igammac", "set_printoptions"]
 __all__ += arithmetic.__all__
 __all__ += bitwise.__all__
 __all__ += calculus.__all__
@@ -94,6 +98,7 @@ __all__ += contraction.__all__
 __all__ += copies.__all__
 __all__ += creation.__all__
 __all__ += elementwise.__all__
+__all__ += factorizations.__all__
 __all__ += gathering.__all__
 __all__ += index_write.__all__
 __all__ += indexing.__all__
@@ -102,6 +107,7 @@ __all__ += linalg.__all__
 __all__ += lowrank.__all__
 __all__ += matrices.__all__
 __all__ += norms.__all__
+__all__ += positive_definite.__all__
 __all__ += products.__all__
 __all__ += ranges.__all__
 __all__ += rearrange.__all__
@@ -116,6 +122,7 @@ __all__ += shape.__all__
 __all__ += short_time.__all__
 __all__ += sorting.__all__
 __all__ += special.__all__
+__all__ += spectral.__all__
 __all__ += splitting.__all__
 __all__ += statistics.__all__
 __all__ += strided.__all__

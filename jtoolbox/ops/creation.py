@@ -306,6 +306,23 @@ def vander(x: Array, N: int | None = None, increasing: bool = False) -> Array:
     return jnp.stack(columns, -1) if columns else jnp.zeros((*x.shape, 0), x.dtype)
 
 
+@op(name="vander")
+def linalg_vander(x: Array, *, N: int | None = None) -> Array:
+    """The powers of vectors (..., n) as columns (..., n, N), the lowest first: 1, x, x^2, ...
+
+    N is n if not given. Raises RuntimeError if N is less than 2 or x holds booleans.
+    """
+    if x.dtype == bool:
+        raise RuntimeError(
+            "linalg.vander supports floating point, complex, and integer tensors, but got Bool"
+        )
+    vectors = jnp.atleast_1d(x)
+    count = vectors.shape[-1] if N is None else N
+    if count <= 1:
+        raise RuntimeError(f"N must be greater than 1, but it is {count}.")
+    return vander(vectors, count, True)
+
+
 @op(saves="none")
 def _meshgrid(tensors: Sequence[Array], indexing: str) -> tuple[Array, ...]:
     for x in tensors:

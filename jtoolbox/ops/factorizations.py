@@ -1,4 +1,4 @@
-"""LU and LDL factorizations, their solutions, and products of Householder reflections."""
+"""LU, LDL and QR factorizations, their solutions, and products of Householder reflections."""
 
 from __future__ import annotations
 
@@ -6,45 +6,81 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from jtoolbox import dtypes
 from jtoolbox.engine import Array, op
 from jtoolbox.ops import return_types
-from jtoolbox.ops.linalg import lu_factor
-from jtoolbox.ops.matrices import at_least_matrix
+from jtoolbox.ops.matrices import at_least_matrix, conjugate_transpose, floating
 from jtoolbox.ops.products import same_dtype
 
-__all__ = [
-    *(
-        "geqrf",
-        "householder_product",
-        "ldl_factor",
-        "ldl_factor_ex",
-        "ldl_solve",
-        "linalg_lu_solve",
-    ),
-    *("lu", "lu_factor_ex", "lu_solve", "lu_unpack", "orgqr", "ormqr"),
-]
+__all__ = ["geqrf", "lu", "lu_solve", "lu_unpack", "orgqr", "ormqr", "qr"]
 
 
 def _singular(packed: Array) -> Array:
     """The number (from 1) of the first zero pivot, or 0."""
     zero = jnp.diagonal(packed, axis1=-2, axis2=-1) == 0
+    if not zero.shape[-1]:
+        return jnp.zeros(zero.shape[:-1], jnp.int32)
     return jnp.where(jnp.any(zero, -1), jnp.argmax(zero, -1) + 1, 0).astype(jnp.int32)
 
 
-@op(saves="both", name="lu_factor_ex")
+def _check_lu(name: str, A: Array, pivot: bool) -> None:
+    floating(name, A)
+    at_least_matrix(name, A)
+    if not pivot:
+        raise RuntimeError(f"{name}: LU without pivoting is not implemented: use pivot=True")
+
+
+@op(saves="both")
 def lu_factor_ex(
     A: Array, *, pivot: bool = True, check_errors: bool = False
 ) -> tuple[Array, Array, Array]:
-    """(LU, pivots, info), where info is the number of the first zero pivot, or 0."""
-    packed, pivots = lu_factor(A, pivot=pivot)
-    return return_types.linalg_lu_factor_ex(packed, pivots, _singular(packed))
+    """(LU, pivots, info): both factors in one matrix, the rows swapped (from 1), and the number of
+    the first zero pivot, or 0."""
+    _check_lu("linalg.lu_factor", A, pivot)
+    packed, pivots, _ = jax.lax.linalg.lu(A)
+    return return_types.linalg_lu_factor_ex(packed, pivots + 1, _singular(packed))
 
 
-def lu(input: Any, *, pivot: bool = True, get_infos: bool = False) -> tuple[Any, ...]:
+def lu_factor(A: Any, *, pivot: bool = True) -> tuple[Any, Any]:
+    """(LU, pivots) of `lu_factor_ex`."""
+    packed, pivots, _ = lu_factor_ex(A, pivot=pivot)
+    return return_types.linalg_lu_factor(packed, pivots)
+
+
+def lu(A: Any, pivot: bool = True, get_infos: bool = False) -> tuple[Any, ...]:
     """`torch.lu`: (LU, pivots), and with `get_infos` the info of `linalg.lu_factor_ex`."""
-    packed, pivots, info = lu_factor_ex(input, pivot=pivot)
+    packed, pivots, info = lu_factor_ex(A, pivot=pivot)
     return (packed, pivots, info) if get_infos else (packed, pivots)
+
+
+def _triangles(packed: Array) -> tuple[Array, Array]:
+    """The unit lower triangular (..., m, k) and the upper triangular (..., k, n) factor."""
+    m, n = packed.shape[-2:]
+    k = min(m, n)
+    lower = jnp.tril(packed[..., :, :k], -1) + jnp.eye(m, k, dtype=packed.dtype)
+    return lower, jnp.triu(packed[..., :k, :])
+
+
+@op(saves="both", name="lu")
+def _lu_with_order(A: Array, pivot: bool) -> tuple[Array, Array, Array]:
+    _check_lu("linalg.lu", A, pivot)
+    packed, _, order = jax.lax.linalg.lu(A)
+    return (order, *_triangles(packed))
+
+
+@op(differentiable=False)
+def _permutation(order: Array, like: Array) -> Array:
+    """The matrix P (..., m, m) for which P @ x puts row i of x at row order[i]."""
+    rows = jnp.arange(order.shape[-1], dtype=order.dtype)
+    return (rows[:, None] == order[..., None, :]).astype(like.dtype)
+
+
+def linalg_lu(A: Any, *, pivot: bool = True) -> tuple[Any, Any, Any]:
+    """(P, L, U): a permutation, a lower and an upper triangular matrix with P @ L @ U = A."""
+    order, lower, upper = _lu_with_order(A, pivot)
+    return return_types.linalg_lu(_permutation(order, A), lower, upper)
 
 
 def _order(pivots: Array, rows: int) -> Array:
@@ -55,27 +91,41 @@ def _order(pivots: Array, rows: int) -> Array:
             j = pivots[i] - 1
             return order.at[i].set(order[j]).at[j].set(order[i])
 
-        return jax.lax.fori_loop(0, pivots.shape[0], swap, jnp.arange(rows))
+        start = jnp.arange(rows, dtype=pivots.dtype)
+        return jax.lax.fori_loop(0, pivots.shape[0], swap, start) if rows else start
 
-    flat = jax.vmap(swaps)(pivots.reshape(-1, pivots.shape[-1]))
-    return flat.reshape(*pivots.shape[:-1], rows)
+    return jnp.vectorize(swaps, signature="(k)->(m)")(pivots)
 
 
-@op(saves="both")
-def lu_unpack(
-    LU_data: Array, LU_pivots: Array, unpack_data: bool = True, unpack_pivots: bool = True
-) -> tuple[Array, Array, Array]:
-    """(P, L, U) with P @ L @ U = A, from the result of `lu_factor`; what is not asked is empty."""
+@op(saves="both", name="lu_unpack")
+def _unpacked(LU_data: Array) -> tuple[Array, Array]:
     at_least_matrix("lu_unpack", LU_data)
-    m, n = LU_data.shape[-2:]
-    k, none = min(m, n), jnp.zeros((0,), LU_data.dtype)
-    permutation = lower = upper = none
-    if unpack_data:
-        lower = jnp.tril(LU_data[..., :, :k], -1) + jnp.eye(m, k, dtype=LU_data.dtype)
-        upper = jnp.triu(LU_data[..., :k, :])
-    if unpack_pivots:
-        order = _order(LU_pivots, m)
-        permutation = (jnp.arange(m)[:, None] == order[..., None, :]).astype(LU_data.dtype)
+    return _triangles(LU_data)
+
+
+@op(differentiable=False)
+def _swapped_rows(LU_data: Array, LU_pivots: Array) -> Array:
+    at_least_matrix("lu_unpack", LU_data)
+    if LU_pivots.dtype != np.int32:
+        raise RuntimeError(
+            "torch.lu_unpack: LU_pivots is expected to be a contiguous tensor of torch.int32 "
+            f"dtype, got {dtypes.from_numpy(LU_pivots.dtype)}: give the pivots of lu_factor"
+        )
+    return _permutation(_order(LU_pivots, LU_data.shape[-2]), LU_data)
+
+
+@op(differentiable=False)
+def _nothing(like: Array) -> Array:
+    return jnp.zeros((0,), like.dtype)
+
+
+def lu_unpack(
+    LU_data: Any, LU_pivots: Any, unpack_data: bool = True, unpack_pivots: bool = True
+) -> tuple[Any, Any, Any]:
+    """(P, L, U) with P @ L @ U = A, from the result of `lu_factor`; what is not asked is empty."""
+    none = _nothing(LU_data)
+    permutation = _swapped_rows(LU_data, LU_pivots) if unpack_pivots else none
+    lower, upper = _unpacked(LU_data) if unpack_data else (none, none)
     return return_types.lu_unpack(permutation, lower, upper)
 
 
@@ -92,9 +142,9 @@ def linalg_lu_solve(
             f"{B.shape[-2]}x{B.shape[-1]})"
         )
     if not left:  # X A = B is A^H X^H = B^H
-        turned = jnp.conj(jnp.matrix_transpose(B))
+        turned = conjugate_transpose(B)
         solved = linalg_lu_solve(LU, pivots, turned, adjoint=not adjoint)
-        return jnp.conj(jnp.matrix_transpose(solved))
+        return conjugate_transpose(solved)
     batch = jnp.broadcast_shapes(LU.shape[:-2], B.shape[:-2])
     packed = jnp.broadcast_to(LU, (*batch, *LU.shape[-2:]))
     b = jnp.broadcast_to(B, (*batch, *B.shape[-2:]))
@@ -143,8 +193,7 @@ def ldl_factor_ex(
     n = A.shape[-1]
     if not hermitian and jnp.issubdtype(A.dtype, jnp.complexfloating):
         raise RuntimeError("ldl_factor: of complex matrices only Hermitian ones are supported")
-    packed = jax.vmap(_ldl)(jnp.tril(A).reshape(-1, n, n)).reshape(A.shape)
-    packed = jnp.tril(packed)
+    packed = jnp.tril(jnp.vectorize(_ldl, signature="(n,n)->(n,n)")(jnp.tril(A)))
     bad = ~jnp.all(jnp.isfinite(packed), (-2, -1))
     info = jnp.where(bad, 1, _singular(packed)).astype(jnp.int32)
     pivots = jnp.broadcast_to(jnp.arange(1, n + 1, dtype=jnp.int32), A.shape[:-1])
@@ -170,7 +219,32 @@ def ldl_solve(LD: Array, pivots: Array, B: Array, *, hermitian: bool = False) ->
                  conjugate_a=True)  # fmt: skip
 
 
-# Householder reflections
+# QR, and Householder reflections
+
+
+def _qr(x: Array, mode: str) -> tuple[Array, Array]:
+    if mode not in ("reduced", "complete", "r"):
+        raise RuntimeError(
+            f"qr received unrecognized mode '{mode}' but expected one of 'reduced' (default), "
+            "'r', or 'complete'"
+        )
+    at_least_matrix("linalg.qr", x)
+    if mode == "r":
+        return jnp.zeros((0,), x.dtype), jnp.linalg.qr(x, mode="r")
+    q, r = jnp.linalg.qr(x, mode=mode)
+    return q, r
+
+
+@op(saves="output", name="qr")
+def linalg_qr(A: Array, mode: str = "reduced") -> tuple[Array, Array]:
+    """Q with orthonormal columns and upper triangular R with Q @ R = A."""
+    return return_types.linalg_qr(*_qr(A, mode))
+
+
+@op(saves="output")
+def qr(input: Array, some: bool = True) -> tuple[Array, Array]:
+    """Q with orthonormal columns and upper triangular R with Q @ R = input."""
+    return return_types.qr(*_qr(input, "reduced" if some else "complete"))
 
 
 @op(saves="both", differentiable=False)
@@ -218,5 +292,5 @@ def ormqr(
     """Q @ other (other @ Q if not `left`, Q^H for Q if `transpose`), Q from `geqrf`."""
     if left:
         return _reflected(input, tau, other, transpose)
-    turned = jnp.conj(jnp.matrix_transpose(other))
-    return jnp.conj(jnp.matrix_transpose(_reflected(input, tau, turned, not transpose)))
+    turned = conjugate_transpose(other)
+    return conjugate_transpose(_reflected(input, tau, turned, not transpose))

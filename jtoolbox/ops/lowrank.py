@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from jtoolbox.ops.linalg import eigh, linalg_qr, linalg_svd
+from jtoolbox.ops.factorizations import linalg_qr
 from jtoolbox.ops.matrices import at_least_matrix
 from jtoolbox.ops.products import matmul
 from jtoolbox.ops.rearrange import flip
 from jtoolbox.ops.reduction import mean
 from jtoolbox.ops.sampling import randn
 from jtoolbox.ops.shape import matrix_transpose
+from jtoolbox.ops.spectral import eigh, linalg_svd
 
 __all__ = ["lobpcg", "pca_lowrank", "svd_lowrank"]
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jtoolbox import dtypes
 from jtoolbox.engine import Array, op
 from jtoolbox.ops.dims import canonical_dim
+from jtoolbox.ops.elementwise import is_integer
 from jtoolbox.ops.reduction import accumulated
 from jtoolbox.ops.shape import diagonal
 
@@ -24,6 +25,34 @@ def at_least_matrix(name: str, x: Array) -> None:
         raise RuntimeError(
             f"{name}: input tensor must have at least 2 dimensions, got shape {tuple(x.shape)}"
         )
+
+
+def floating(name: str, x: Array) -> None:
+    """Raises RuntimeError for integers, of which nothing here has a use."""
+    if is_integer(x):
+        raise RuntimeError(
+            f"{name}: Expected a floating point or complex tensor as input. Got "
+            f"{dtypes.from_numpy(x.dtype)}. Use .float()."
+        )
+
+
+def square(name: str, x: Array) -> None:
+    """Raises RuntimeError unless x holds square matrices of floats."""
+    floating(name, x)
+    if x.ndim < 2:
+        raise RuntimeError(
+            f"{name}: The input tensor A must have at least 2 dimensions, got {x.ndim}"
+        )
+    if x.shape[-1] != x.shape[-2]:
+        raise RuntimeError(
+            f"{name}: A must be batches of square matrices, but they are {x.shape[-2]} by "
+            f"{x.shape[-1]} matrices"
+        )
+
+
+def conjugate_transpose(x: Array) -> Array:
+    """The conjugate transposes of matrices."""
+    return jnp.conj(jnp.matrix_transpose(x))
 
 
 @op(saves="none")

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from jtoolbox import linalg
+from jtoolbox import linalg, ops
 from jtoolbox.ops import contraction, matrices, norms, products
-from jtoolbox.ops import linalg as ops
+
 from tests.ops.cases import BFLOAT16, bools, floats, integers
 from tests.reference import compare, same_error
 

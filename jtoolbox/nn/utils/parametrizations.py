@@ -20,9 +20,8 @@ from jtoolbox.nn.functional.reparametrization import (
 from jtoolbox.nn.module import Module
 from jtoolbox.nn.utils.parametrize import register_parametrization
 from jtoolbox.ops.creation import eye, zeros_like
-from jtoolbox.ops.factorizations import geqrf
+from jtoolbox.ops.factorizations import geqrf, linalg_qr
 from jtoolbox.ops.joining import cat
-from jtoolbox.ops.linalg import linalg_qr
 from jtoolbox.ops.sampling import randn
 from jtoolbox.tensor import Tensor
 
