@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
@@ -11,7 +12,7 @@ import numpy as np
 from jtoolbox import dtypes
 from jtoolbox.engine import Array, op
 from jtoolbox.ops import return_types
-from jtoolbox.ops.matrices import at_least_matrix, conjugate_transpose, floating
+from jtoolbox.ops.matrices import at_least_matrix, conjugate_transpose, floating, square
 from jtoolbox.ops.products import same_dtype
 
 __all__ = ["geqrf", "lu", "lu_solve", "lu_unpack", "orgqr", "ormqr", "qr"]
@@ -168,47 +169,55 @@ def lu_solve(b: Any, LU_data: Any, LU_pivots: Any) -> Any:
 # LDL: of symmetric matrices, without pivoting
 
 
-def _ldl(a: Array) -> Array:
-    """L below the diagonal and D on it, of the Hermitian matrix in the lower half."""
+def _ldl(a: Array, hermitian: bool) -> Array:
+    """L below the diagonal and D on it, of the symmetric matrix in the lower half."""
 
     def column(k: Array, a: Array) -> Array:
         below = jnp.arange(a.shape[-1]) > k
         factor = jnp.where(below, a[:, k] / a[k, k], 0)
-        update = factor[:, None] * jnp.where(below, jnp.conj(a[:, k]), 0)[None, :]
+        row = jnp.where(below, jnp.conj(a[:, k]) if hermitian else a[:, k], 0)
+        update = factor[:, None] * row[None, :]
         return (a - update).at[:, k].set(jnp.where(below, factor, a[:, k]))
 
-    return jax.lax.fori_loop(0, a.shape[-1], column, a)
+    return jax.lax.fori_loop(0, a.shape[-1], column, a) if a.shape[-1] else a
 
 
 @op(saves="both", differentiable=False, name="ldl_factor_ex")
 def ldl_factor_ex(
-    A: Array, *, hermitian: bool = False, check_errors: bool = False
+    input: Array, *, hermitian: bool = False, check_errors: bool = False
 ) -> tuple[Array, Array, Array]:
-    """(LD, pivots, info): L below the diagonal of LD and D on it, with L @ D @ L^H = A.
+    """(LD, pivots, info): L below the diagonal of LD and D on it, with L @ D @ L^T = input
+    (L^H for L^T if `hermitian`).
 
     Departs from PyTorch in never swapping rows (pivots are 1, 2, ...): of a matrix with a zero on
     the way the factors are infinite or NaN and info is not 0. `ldl_solve` takes the result.
     """
-    at_least_matrix("linalg.ldl_factor_ex", A)
-    n = A.shape[-1]
-    if not hermitian and jnp.issubdtype(A.dtype, jnp.complexfloating):
-        raise RuntimeError("ldl_factor: of complex matrices only Hermitian ones are supported")
-    packed = jnp.tril(jnp.vectorize(_ldl, signature="(n,n)->(n,n)")(jnp.tril(A)))
+    square("linalg.ldl_factor_ex", input)
+    n = input.shape[-1]
+    factor = functools.partial(_ldl, hermitian=hermitian)
+    packed = jnp.tril(jnp.vectorize(factor, signature="(n,n)->(n,n)")(jnp.tril(input)))
     bad = ~jnp.all(jnp.isfinite(packed), (-2, -1))
     info = jnp.where(bad, 1, _singular(packed)).astype(jnp.int32)
-    pivots = jnp.broadcast_to(jnp.arange(1, n + 1, dtype=jnp.int32), A.shape[:-1])
+    pivots = jnp.broadcast_to(jnp.arange(1, n + 1, dtype=jnp.int32), input.shape[:-1])
     return return_types.linalg_ldl_factor_ex(packed, pivots, info)
 
 
-def ldl_factor(A: Any, *, hermitian: bool = False) -> tuple[Any, Any]:
+def ldl_factor(input: Any, *, hermitian: bool = False) -> tuple[Any, Any]:
     """(LD, pivots) of `ldl_factor_ex`."""
-    packed, pivots, _ = ldl_factor_ex(A, hermitian=hermitian)
+    packed, pivots, _ = ldl_factor_ex(input, hermitian=hermitian)
     return return_types.linalg_ldl_factor(packed, pivots)
 
 
 @op(saves="both", name="ldl_solve")
 def ldl_solve(LD: Array, pivots: Array, B: Array, *, hermitian: bool = False) -> Array:
-    """X with A @ X = B, from A's `ldl_factor`."""
+    """X with A @ X = B, from A's `ldl_factor`; `pivots` of another library's are not read."""
+    square("linalg.ldl_solve", LD)
+    same_dtype(LD, B)
+    if B.ndim < 2 or B.shape[-2] != LD.shape[-1]:
+        raise RuntimeError(
+            f"linalg.ldl_solve: Expected B to have {LD.shape[-1]} rows, as A has, got shape "
+            f"{tuple(B.shape)}"
+        )
     batch = jnp.broadcast_shapes(LD.shape[:-2], B.shape[:-2])
     packed = jnp.broadcast_to(LD, (*batch, *LD.shape[-2:]))
     b = jnp.broadcast_to(B, (*batch, *B.shape[-2:]))
@@ -216,7 +225,7 @@ def ldl_solve(LD: Array, pivots: Array, B: Array, *, hermitian: bool = False) ->
     y = solve(packed, b, left_side=True, lower=True, unit_diagonal=True)
     y = y / jnp.diagonal(packed, axis1=-2, axis2=-1)[..., None]
     return solve(packed, y, left_side=True, lower=True, unit_diagonal=True, transpose_a=True,
-                 conjugate_a=True)  # fmt: skip
+                 conjugate_a=hermitian)  # fmt: skip
 
 
 # QR, and Householder reflections
@@ -256,16 +265,17 @@ def geqrf(input: Array) -> tuple[Array, Array]:
 
 
 @op(saves="both")
-def householder_product(A: Array, tau: Array) -> Array:
+def householder_product(input: Array, tau: Array) -> Array:
     """The first columns of the product of the reflections that `geqrf` returns."""
-    at_least_matrix("torch.linalg.householder_product", A)
-    m, n = A.shape[-2:]
+    at_least_matrix("torch.linalg.householder_product", input)
+    m, n = input.shape[-2:]
     if m < n:
         raise RuntimeError(
             "torch.linalg.householder_product: input.shape[-2] must be greater than or equal to "
             f"input.shape[-1], got {m} and {n}"
         )
-    return _reflected(A, tau, jnp.broadcast_to(jnp.eye(m, n, dtype=A.dtype), A.shape), False)
+    eye = jnp.broadcast_to(jnp.eye(m, n, dtype=input.dtype), input.shape)
+    return _reflected(input, tau, eye, False)
 
 
 def _reflected(A: Array, tau: Array, x: Array, adjoint: bool) -> Array:
@@ -285,11 +295,33 @@ def orgqr(input: Any, input2: Any) -> Any:
     return householder_product(input, input2)
 
 
+def _check_ormqr(input: Array, tau: Array, other: Array, left: bool) -> None:
+    at_least_matrix("torch.ormqr", input)
+    at_least_matrix("torch.ormqr", other)
+    side = -2 if left else -1
+    if other.shape[side] < tau.shape[-1]:
+        raise RuntimeError(
+            f"torch.ormqr: other.shape[{side}] must be greater than or equal to tau.shape[-1], got "
+            f"{other.shape[side]} and {tau.shape[-1]}"
+        )
+    if other.shape[side] != input.shape[-2]:
+        raise RuntimeError(
+            f"torch.ormqr: other.shape[{side}] must be equal to input.shape[-2], got "
+            f"{other.shape[side]} and {input.shape[-2]}"
+        )
+    if tau.shape[-1] > min(input.shape[-2:]):
+        raise RuntimeError(
+            "torch.ormqr: tau.shape[-1] must be less than or equal to min(input.shape[-2:]), got "
+            f"{tau.shape[-1]} and {min(input.shape[-2:])}"
+        )
+
+
 @op(saves="both")
 def ormqr(
     input: Array, tau: Array, other: Array, left: bool = True, transpose: bool = False
 ) -> Array:
     """Q @ other (other @ Q if not `left`, Q^H for Q if `transpose`), Q from `geqrf`."""
+    _check_ormqr(input, tau, other, left)
     if left:
         return _reflected(input, tau, other, transpose)
     turned = conjugate_transpose(other)

@@ -34,6 +34,11 @@ def _prepared(name: str, x: Array, norm: str | None, real: bool = False) -> Arra
     return x
 
 
+def _has_dimensions(x: Array, dim: int) -> None:
+    if not x.ndim:
+        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
+
+
 def _length(n: int | None, default: int) -> int:
     size = default if n is None or n == -1 else n
     if size < 1:
@@ -44,10 +49,11 @@ def _length(n: int | None, default: int) -> int:
 def _one(function: Callable[..., Array], name: str, x: Array, n: Any, dim: int, norm: Any) -> Array:
     """A transform of one dimension; `n` cuts the input or fills it up with zeros."""
     x = _prepared(name, x, norm, real=name in ("rfft", "ihfft"))
+    _has_dimensions(x, dim)
     dim = canonical_dim(dim, x.ndim)
-    size = x.shape[dim] if x.ndim else 1
+    size = x.shape[dim]
     default = 2 * (size - 1) if name in ("irfft", "hfft") else size
-    return function(jnp.atleast_1d(x), _length(n, default), dim, norm)
+    return function(x, _length(n, default), dim, norm)
 
 
 @op(saves="none", name="fft_c2c")
@@ -96,6 +102,8 @@ def _axes(x: Array, s: Sequence[int] | None, dim: Any) -> tuple[list[int], list[
         dim = (dim,)
     if dim is None:
         dim = range(x.ndim) if s is None else range(x.ndim - len(s), x.ndim)
+    for d in dim:
+        _has_dimensions(x, d)
     dims = [canonical_dim(d, x.ndim) for d in dim]
     if len(set(dims)) != len(dims):
         raise RuntimeError("FFT dims must be unique")

@@ -106,33 +106,33 @@ def solve_ex(
 
 
 @op(saves="output")
-def tensorinv(A: Array, ind: int = 2) -> Array:
-    """The inverse of A as a map from its dimensions after `ind` to those before."""
+def tensorinv(input: Array, ind: int = 2) -> Array:
+    """The inverse of `input` as a map from its dimensions after `ind` to those before."""
     if ind <= 0:
         raise RuntimeError("Expected a strictly positive integer for 'ind'")
-    rows, columns = A.shape[:ind], A.shape[ind:]
+    rows, columns = input.shape[:ind], input.shape[ind:]
     if math.prod(rows) != math.prod(columns):
         raise RuntimeError(
             "Expected self to satisfy the requirement prod(self.shape[ind:]) == "
             f"prod(self.shape[:ind]), but got {math.prod(columns)} != {math.prod(rows)}"
         )
     n = math.prod(rows)
-    return jnp.linalg.inv(A.reshape(n, n)).reshape(*columns, *rows)
+    return jnp.linalg.inv(input.reshape(n, n)).reshape(*columns, *rows)
 
 
 @op(saves="both")
-def tensorsolve(A: Array, B: Array, dims: Any = None) -> Array:
-    """X with tensordot(A, X, X.ndim) = B; `dims` of A are moved to its end first."""
-    same_dtype(A, B)
+def tensorsolve(input: Array, other: Array, dims: Any = None) -> Array:
+    """X with tensordot(input, X, X.ndim) = other; `dims` of input are moved to its end first."""
+    same_dtype(input, other)
     if dims is not None:
-        A = jnp.moveaxis(A, dims, range(A.ndim - len(dims), A.ndim))
-    shape = A.shape[B.ndim :]
-    if math.prod(shape) != B.size:
+        input = jnp.moveaxis(input, dims, range(input.ndim - len(dims), input.ndim))
+    shape = input.shape[other.ndim :]
+    if math.prod(shape) != other.size:
         raise RuntimeError(
             "Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == "
-            f"prod(self.shape[:other.ndim]), but got {math.prod(shape)} != {B.size}"
+            f"prod(self.shape[:other.ndim]), but got {math.prod(shape)} != {other.size}"
         )
-    return jnp.linalg.solve(A.reshape(B.size, B.size), B.reshape(-1)).reshape(shape)
+    return jnp.linalg.solve(input.reshape(other.size, other.size), other.reshape(-1)).reshape(shape)
 
 
 @op(saves="both")
@@ -156,13 +156,13 @@ def triangular_solve(
 
 @op(saves="both")
 def solve_triangular(
-    A: Array, B: Array, *, upper: bool, left: bool = True, unitriangular: bool = False
+    input: Array, B: Array, *, upper: bool, left: bool = True, unitriangular: bool = False
 ) -> Array:
-    """X with A @ X = B (X @ A = B if not `left`), reading only one triangle of A."""
-    square("linalg.solve_triangular", A)
-    same_dtype(A, B)
-    batch = jnp.broadcast_shapes(A.shape[:-2], B.shape[:-2])
-    a = jnp.broadcast_to(A, (*batch, *A.shape[-2:]))
+    """X with input @ X = B (X @ input = B if not `left`), reading only one triangle."""
+    square("linalg.solve_triangular", input)
+    same_dtype(input, B)
+    batch = jnp.broadcast_shapes(input.shape[:-2], B.shape[:-2])
+    a = jnp.broadcast_to(input, (*batch, *input.shape[-2:]))
     b = jnp.broadcast_to(B, (*batch, *B.shape[-2:]))
     return jax.lax.linalg.triangular_solve(
         a, b, left_side=left, lower=not upper, unit_diagonal=unitriangular

@@ -52,7 +52,12 @@ def vector_norm_of(x: Array, p: float, dims: tuple[int, ...], keepdim: bool) -> 
 
 def _root_of_powers(size: Array, p: float, dims: tuple[int, ...], keepdim: bool) -> Array:
     """(sum |x|^p)^(1/p) with gradient 0 where the norm is 0."""
-    total = jnp.sum(size**p, dims, keepdims=True)
+    if p < 1:  # whose slope at an element of 0 is infinite: PyTorch's is 0
+        nothing = size == 0
+        powers = jnp.where(nothing, 0.0 if p > 0 else jnp.inf, jnp.where(nothing, 1, size) ** p)
+    else:
+        powers = size**p
+    total = jnp.sum(powers, dims, keepdims=True)
     zero = total == 0
     root = jnp.where(zero, 0, jnp.where(zero, 1, total) ** (1 / p))
     return root.reshape(kept(size.shape, dims)) if keepdim else jnp.squeeze(root, dims)
@@ -122,10 +127,10 @@ def _sum_norm(x: Array, ord: float, dims: tuple[int, int], keepdim: bool) -> Arr
 
 @op(saves="both")
 def matrix_norm(
-    A: Array, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False, *, dtype: Any = None
+    input: Array, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False, *, dtype: Any = None
 ) -> Array:
     """The norm of matrices: 'fro', 'nuc', or of order 1, -1, 2, -2, inf, -inf."""
-    x = float_for_norm("linalg.matrix_norm", A, dtype)
+    x = float_for_norm("linalg.matrix_norm", input, dtype)
     at_least_matrix("linalg.matrix_norm", x)
     dims = tuple(canonical_dim(d, x.ndim) for d in dim)
     if len(dims) != 2:
@@ -144,13 +149,13 @@ def matrix_norm(
 
 
 def linalg_norm(
-    A: Array, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
+    input: Array, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
 ) -> Array:
     """`matrix_norm` for two dimensions and an order, else `vector_norm` (of order 2)."""
-    two = len(dim) == 2 if isinstance(dim, Sequence) else dim is None and A.ndim == 2
+    two = len(dim) == 2 if isinstance(dim, Sequence) else dim is None and input.ndim == 2
     if ord is None or not (two or isinstance(ord, str)):
-        return vector_norm(A, 2 if ord is None else ord, dim, keepdim, dtype=dtype)
-    return matrix_norm(A, ord, (-2, -1) if dim is None else dim, keepdim, dtype=dtype)
+        return vector_norm(input, 2 if ord is None else ord, dim, keepdim, dtype=dtype)
+    return matrix_norm(input, ord, (-2, -1) if dim is None else dim, keepdim, dtype=dtype)
 
 
 @op(saves="both")

@@ -25,14 +25,14 @@ def mirrored(x: Array, upper: bool) -> Array:
     other = conjugate_transpose(x)
     half = jnp.triu(x) + jnp.tril(other, -1) if upper else jnp.tril(x) + jnp.triu(other, 1)
     both = (x + other) / 2
-    return both + jax.lax.stop_gradient(half - both)
+    return both + jax.lax.stop_gradient((half + conjugate_transpose(half)) / 2 - both)
 
 
 @op(saves="output", name="cholesky")
-def linalg_cholesky(A: Array, *, upper: bool = False) -> Array:
-    """Lower triangular L with L @ L^H = A (upper with U^H @ U); NaN if A is not positive."""
-    square("linalg.cholesky", A)
-    factor = jnp.linalg.cholesky(mirrored(A, upper), symmetrize_input=False)
+def linalg_cholesky(input: Array, *, upper: bool = False) -> Array:
+    """Lower triangular L with L @ L^H = input (upper with U^H @ U); NaN if not positive."""
+    square("linalg.cholesky", input)
+    factor = jnp.linalg.cholesky(mirrored(input, upper), symmetrize_input=False)
     return conjugate_transpose(factor) if upper else factor
 
 
@@ -43,10 +43,10 @@ def cholesky(input: Array, upper: bool = False) -> Array:
 
 @op(saves="output")
 def cholesky_ex(
-    A: Array, *, upper: bool = False, check_errors: bool = False
+    input: Array, *, upper: bool = False, check_errors: bool = False
 ) -> tuple[Array, Array]:
-    """(L, info), where info is not 0 if A is not positive-definite."""
-    factor = linalg_cholesky(A, upper=upper)
+    """(L, info), where info is not 0 if `input` is not positive-definite."""
+    factor = linalg_cholesky(input, upper=upper)
     return return_types.linalg_cholesky_ex(factor, finite_info(factor))
 
 

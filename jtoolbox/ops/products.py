@@ -301,6 +301,11 @@ def chain_matmul(*matrices: Any) -> Any:
 @op(name="cross")
 def linalg_cross(input: Array, other: Array, *, dim: int = -1) -> Array:
     """The cross product of vectors of length 3 along `dim`."""
+    if input.ndim != other.ndim:
+        raise RuntimeError(
+            "linalg.cross: inputs must have the same number of dimensions, got shapes "
+            f"{tuple(input.shape)} and {tuple(other.shape)}"
+        )
     x, y = promoted(input, other)
     axis = canonical_dim(dim, x.ndim)
     if x.shape[axis] != 3 or y.shape[axis] != 3:

@@ -304,7 +304,7 @@ def argmin(input: Array, dim: int | None = None, keepdim: bool = False) -> Array
 def logsumexp(input: Array, dim: Dims, keepdim: bool = False) -> Array:
     """log(sum(exp(x))) over `dim`, without overflow; -inf of no elements."""
     x, dims = input, canonical_dims(dim, input.ndim)
-    top = jnp.max(jax.lax.stop_gradient(x), dims, keepdims=True, initial=-jnp.inf)
+    top = jnp.max(jnp.real(jax.lax.stop_gradient(x)), dims, keepdims=True, initial=-jnp.inf)
     top = jnp.where(jnp.isfinite(top), top, 0)
     total = jnp.log(jnp.sum(jnp.exp(x - top), dims, keepdims=True)) + top
     return total if keepdim else jnp.squeeze(total, dims)

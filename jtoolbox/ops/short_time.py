@@ -167,19 +167,18 @@ def _check_envelope(
 @op(name="istft")
 def _istft(
     input: Array, window: Array | None, n_fft: int, hop: int, width: int, center: bool,
-    normalized: bool, onesided: bool, length: int | None, return_complex: bool,
+    normalized: bool, length: int | None, return_complex: bool,
 ) -> Array:  # fmt: skip
     real = jnp.zeros((), input.dtype).real.dtype
     weights = _window("istft", window, width, n_fft, real)
     spectrum = jnp.swapaxes(input, -1, -2)
     norm = "ortho" if normalized else None
-    if onesided:
-        frames = jnp.fft.irfft(spectrum, n_fft, norm=norm)
-    else:
+    if return_complex:
         frames = jnp.fft.ifft(spectrum, norm=norm)
-        frames = frames if return_complex else frames.real
+    else:  # of a two-sided spectrum PyTorch reads the first half as well
+        frames = jnp.fft.irfft(spectrum[..., : n_fft // 2 + 1], n_fft, norm=norm)
     signal = _overlapped(frames * weights, hop)
-    envelope = _overlapped(jnp.broadcast_to(jnp.abs(weights) ** 2, frames.shape[-2:]), hop)
+    envelope = _overlapped(jnp.broadcast_to(weights * weights, frames.shape[-2:]), hop)
     start, size = _kept(n_fft, hop, frames.shape[-2], center, length)
     out = signal[..., start : start + size] / envelope[start : start + size]
     return jnp.pad(out, [(0, 0)] * (out.ndim - 1) + [(0, max(0, size - out.shape[-1]))])
@@ -224,6 +223,4 @@ def istft(
         raise RuntimeError("cannot have onesided input and return_complex=True together")
     kept = _kept(n_fft, hop, input.shape[-1], center, length)
     _check_envelope(window, width, n_fft, hop, input.shape[-1], kept)
-    return _istft(
-        input, window, n_fft, hop, width, center, normalized, half, length, return_complex
-    )
+    return _istft(input, window, n_fft, hop, width, center, normalized, length, return_complex)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
@@ -176,9 +177,8 @@ def _searchsorted(
         return jnp.zeros(values.shape, kind)
     if rows.ndim == 1:
         return jnp.searchsorted(rows, values, side=side).astype(kind)
-    search = jax.vmap(lambda row, value: jnp.searchsorted(row, value, side=side))
-    flat = search(rows.reshape(-1, rows.shape[-1]), values.reshape(-1, values.shape[-1]))
-    return flat.reshape(values.shape).astype(kind)
+    search = functools.partial(jnp.searchsorted, side=side)
+    return jnp.vectorize(search, signature="(n),(m)->(m)")(rows, values).astype(kind)
 
 
 def searchsorted(

@@ -121,7 +121,7 @@ def _matrix_rank(A: Array, atol: Array | None, rtol: Array | None, hermitian: bo
 
 
 def matrix_rank(
-    A: Any, tol: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None
+    input: Any, tol: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None
 ) -> Any:
     """How many singular values exceed max(atol, rtol * the largest).
 
@@ -131,7 +131,7 @@ def matrix_rank(
     """
     if tol is not None:
         atol, rtol = tol, 0.0
-    return _matrix_rank(A, atol, rtol, hermitian)
+    return _matrix_rank(input, atol, rtol, hermitian)
 
 
 @jax.custom_jvp
@@ -166,7 +166,7 @@ def _pinv(A: Array, atol: Array | None, rtol: Array | None, hermitian: bool) -> 
 
 
 def pinv(
-    A: Any, rcond: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None
+    input: Any, rcond: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None
 ) -> Any:
     """The pseudoinverse (..., n, m) of matrices (..., m, n).
 
@@ -174,7 +174,7 @@ def pinv(
     tensors that broadcast with the batch; without them rtol is max(m, n) times the type's epsilon.
     `rcond` is another name of `rtol`. With `hermitian` only the lower triangle is read.
     """
-    return _pinv(A, atol, rtol if rcond is None else rcond, hermitian)
+    return _pinv(input, atol, rtol if rcond is None else rcond, hermitian)
 
 
 def pinverse(input: Any, rcond: float = 1e-15) -> Any:
@@ -238,9 +238,9 @@ def _lstsq_facts(A: Array, rcond: float | None, driver: str | None) -> tuple[Arr
 
 
 def lstsq(
-    A: Any, B: Any, rcond: float | None = None, *, driver: str | None = None
+    input: Any, b: Any, rcond: float | None = None, *, driver: str | None = None
 ) -> tuple[Any, Any, Any, Any]:
-    """X with the smallest |A @ X - B|, of several the smallest: (solution, residuals, rank,
+    """X with the smallest |input @ X - b|, of several the smallest: (solution, residuals, rank,
     singular_values).
 
     Always computed from singular values. `driver` decides only what comes with the solution:
@@ -249,8 +249,8 @@ def lstsq(
     has not full rank: the residuals of "gelsd" and "gelss" are NaN, not empty, since a shape must
     not depend on values.
     """
-    solution, residuals = _lstsq(A, B, rcond, driver)
-    rank, values = _lstsq_facts(A, rcond, driver)
+    solution, residuals = _lstsq(input, b, rcond, driver)
+    rank, values = _lstsq_facts(input, rcond, driver)
     return return_types.linalg_lstsq(solution, residuals, rank, values)
 
 
@@ -258,22 +258,22 @@ def lstsq(
 
 
 @op(saves="both", name="cond")
-def cond(A: Array, p: Any = None) -> Array:
-    """The condition number: the norm of A times that of its inverse, infinite if it has none.
+def cond(input: Array, p: Any = None) -> Array:
+    """The condition number: the norm of `input` times that of its inverse, infinite if it has none.
 
     Without `p` (or p = 2, -2) the ratio of the extreme singular values. 0 for empty matrices.
     """
-    floating("linalg.cond", A)
-    at_least_matrix("linalg.cond", A)
-    if 0 in A.shape[-2:]:
-        return jnp.zeros(A.shape[:-2], A.real.dtype)
+    floating("linalg.cond", input)
+    at_least_matrix("linalg.cond", input)
+    if 0 in input.shape[-2:]:
+        return jnp.zeros(input.shape[:-2], input.real.dtype)
     if p is None or p in (2, -2):
-        values = jnp.linalg.svd(A, compute_uv=False)
+        values = jnp.linalg.svd(input, compute_uv=False)
         most, least = values[..., 0], values[..., -1]
         return least / most if p == -2 else most / least
-    square("linalg.cond", A)
-    product = matrix_norm(A, p) * matrix_norm(jnp.linalg.inv(A), p)
-    singular = jnp.isnan(product) & jnp.all(jnp.isfinite(A), (-2, -1))
+    square("linalg.cond", input)
+    product = matrix_norm(input, p) * matrix_norm(jnp.linalg.inv(input), p)
+    singular = jnp.isnan(product) & jnp.all(jnp.isfinite(input), (-2, -1))
     return jnp.where(singular, jnp.inf, product)
 
 
@@ -281,41 +281,44 @@ def cond(A: Array, p: Any = None) -> Array:
 
 
 @op(saves="output")
-def eigh(A: Array, UPLO: str = "L") -> tuple[Array, Array]:
+def eigh(input: Array, UPLO: str = "L") -> tuple[Array, Array]:
     """Eigenvalues (increasing) and eigenvectors (columns) of symmetric matrices.
 
     Only the triangle named by UPLO, "L" or "U", is read.
     """
-    square("linalg.eigh", A)
+    square("linalg.eigh", input)
     if UPLO.upper() not in ("L", "U"):
         raise RuntimeError(f"Expected UPLO argument to be 'L' or 'U', but got {UPLO}")
-    values, vectors = jnp.linalg.eigh(mirrored(A, UPLO.upper() == "U"), symmetrize_input=False)
+    values, vectors = jnp.linalg.eigh(mirrored(input, UPLO.upper() == "U"), symmetrize_input=False)
     return return_types.linalg_eigh(values, vectors)
 
 
 @op(saves="both")
-def eigvalsh(A: Array, UPLO: str = "L") -> Array:
+def eigvalsh(input: Array, UPLO: str = "L") -> Array:
     """The eigenvalues of symmetric matrices, increasing; one triangle is read."""
-    return eigh(A, UPLO)[0]
+    return eigh(input, UPLO)[0]
 
 
 @op(saves="output")
-def eig(A: Array) -> tuple[Array, Array]:
+def eig(input: Array) -> tuple[Array, Array]:
     """Complex eigenvalues and eigenvectors (columns) of square matrices.
 
     The eigenvectors have norm 1 and a real largest component. Their gradient holds for distinct
     eigenvalues. Departs from PyTorch where a loss depends on the phase of the eigenvectors:
     PyTorch raises, here the gradient is that of this choice of phase. On CPUs and GPUs.
     """
-    square("linalg.eig", A)
+    square("linalg.eig", input)
+    if not input.size:  # of which JAX has no derivative
+        empty = input + 0j
+        return return_types.linalg_eig(jnp.sum(empty, -1), empty)
     values, vectors = jax.lax.linalg.eig(
-        A, compute_left_eigenvectors=False, enable_eigvec_derivs=True
+        input, compute_left_eigenvectors=False, enable_eigvec_derivs=True
     )
     return return_types.linalg_eig(values, vectors)
 
 
 @op(saves="both")
-def eigvals(A: Array) -> Array:
+def eigvals(input: Array) -> Array:
     """The complex eigenvalues of square matrices, on CPUs and GPUs."""
-    square("linalg.eigvals", A)
-    return jnp.linalg.eigvals(A)
+    square("linalg.eigvals", input)
+    return jnp.linalg.eigvals(input)

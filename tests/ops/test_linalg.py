@@ -7,7 +7,6 @@ import torch
 
 from jtoolbox import linalg, ops
 from jtoolbox.ops import contraction, matrices, norms, products
-
 from tests.ops.cases import BFLOAT16, bools, floats, integers
 from tests.reference import compare, same_error
 
