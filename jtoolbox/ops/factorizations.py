@@ -208,9 +208,17 @@ def ldl_factor(input: Any, *, hermitian: bool = False) -> tuple[Any, Any]:
     return return_types.linalg_ldl_factor(packed, pivots)
 
 
-@op(saves="both", name="ldl_solve")
+def _check_pivots(LD: Any, pivots: Any, B: Any, hermitian: bool) -> None:
+    if isinstance(pivots, np.ndarray) and (pivots != np.arange(1, pivots.shape[-1] + 1)).any():
+        raise RuntimeError(
+            "ldl_solve: these pivots swap rows, which jtoolbox's ldl_factor never does: factor A "
+            "with it, or use linalg.solve"
+        )
+
+
+@op(saves="both", name="ldl_solve", check=_check_pivots)
 def ldl_solve(LD: Array, pivots: Array, B: Array, *, hermitian: bool = False) -> Array:
-    """X with A @ X = B, from A's `ldl_factor`; `pivots` of another library's are not read."""
+    """X with A @ X = B, from A's `ldl_factor`. RuntimeError if `pivots` swap rows."""
     square("linalg.ldl_solve", LD)
     same_dtype(LD, B)
     if B.ndim < 2 or B.shape[-2] != LD.shape[-1]:
@@ -237,6 +245,7 @@ def _qr(x: Array, mode: str) -> tuple[Array, Array]:
             f"qr received unrecognized mode '{mode}' but expected one of 'reduced' (default), "
             "'r', or 'complete'"
         )
+    floating("linalg.qr", x)
     at_least_matrix("linalg.qr", x)
     if mode == "r":
         return jnp.zeros((0,), x.dtype), jnp.linalg.qr(x, mode="r")
@@ -267,6 +276,7 @@ def geqrf(input: Array) -> tuple[Array, Array]:
 @op(saves="both")
 def householder_product(input: Array, tau: Array) -> Array:
     """The first columns of the product of the reflections that `geqrf` returns."""
+    floating("torch.linalg.householder_product", input)
     at_least_matrix("torch.linalg.householder_product", input)
     m, n = input.shape[-2:]
     if m < n:

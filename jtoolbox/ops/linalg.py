@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jtoolbox.engine import Array, op
 from jtoolbox.ops import return_types
 from jtoolbox.ops.elementwise import is_complex
-from jtoolbox.ops.matrices import square
+from jtoolbox.ops.matrices import floating, square
 from jtoolbox.ops.positive_definite import finite_info
 from jtoolbox.ops.products import same_dtype
 
@@ -187,6 +187,7 @@ def matrix_exp(input: Array) -> Array:
 @op(saves="both")
 def vecdot(x: Array, y: Array, *, dim: int = -1) -> Array:
     """Dot products along a dimension, the first operand conjugated."""
+    floating("linalg.vecdot", x)
     same_dtype(x, y)
     return jnp.sum(jnp.conj(x) * y if is_complex(x) else x * y, dim)
 

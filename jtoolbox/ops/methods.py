@@ -84,6 +84,11 @@ def _where(self: Any, condition: Any, other: Any) -> Any:
     return ops.where(condition, self, other)
 
 
+def _polygamma(self: Any, n: int) -> Any:
+    """The n-th derivative of digamma."""
+    return ops.polygamma(n, self)
+
+
 def _new(creator: Callable[..., Any], values: int) -> Callable[..., Any]:
     """`new_zeros` and its like: `creator` with this tensor's dtype and device as defaults.
 
@@ -212,6 +217,7 @@ _METHODS: dict[str, Callable[..., Any]] = {
     **{name: FUNCTIONS[name] for name in ("view", "expand", "repeat", "tile", "flip")},
     **{"t": shape.t, "reshape_as": _reshape_as, "sum_to_size": _sum_to_size, "where": _where},
     "split": _split,
+    "polygamma": _polygamma,
     "broadcast_to": _varargs(shape.broadcast_to, "broadcast_to"),
     **{"new_zeros": _new(ops.zeros, 0), "new_ones": _new(ops.ones, 0)},
     **{"new_empty": _new(ops.empty, 0), "new_full": _new(ops.full, 1)},
@@ -429,6 +435,7 @@ def _written_methods(names: list[str], functions: dict[str, Any]) -> dict[str, A
     methods["fill_diagonal_"] = index_write.fill_diagonal
     methods["bernoulli_"], methods["copy_"] = _bernoulli_, _copy_
     methods["index_put_"], methods["float_power_"] = _index_put_, _float_power_
+    methods["polygamma_"] = _in_place("polygamma_", _polygamma)
     return methods
 
 

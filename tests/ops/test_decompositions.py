@@ -138,6 +138,11 @@ def test_ldl_of_a_complex_symmetric_matrix():
     )
 
 
+def test_pivots_that_swap_rows_are_refused():
+    with pytest.raises(RuntimeError, match="swap rows"):
+        linalg.ldl_solve(jtoolbox.eye(2), jtoolbox.tensor([2, 1]), jtoolbox.ones(2, 1))
+
+
 def test_logarithms_of_complex_matrices_and_sums():
     compare(ops.logdet, torch.logdet, COMPLEX)
     compare(ops.logsumexp, torch.logsumexp, COMPLEX, 1)
@@ -175,3 +180,20 @@ ERRORS = [
 @pytest.mark.parametrize(("ours", "theirs", "inputs", "settings", "message"), ERRORS)
 def test_errors(ours, theirs, inputs, settings, message):
     same_error(ours, theirs, *inputs, match=message, **settings)
+
+
+@pytest.mark.parametrize("window", [None, floats(6, low=0.1, high=1) * (1 + 0.5j)])
+def test_the_inverse_of_a_spectrum_that_is_not_of_a_real_signal(window):
+    x = (floats(6, 4) + 1j * floats(6, 4, seed=1)).astype(np.complex64)
+    settings = {"return_complex": window is not None}
+
+    def back(t):
+        return lambda x, *w: t.istft(x, 6, 2, window=w[0] if w else None, **settings)
+
+    compare(back(ops), back(torch), x, *([] if window is None else [window.astype(np.complex64)]),
+            rtol=1e-4, atol=1e-5, grad=window is None)  # fmt: skip
+
+
+@pytest.mark.parametrize("p", [0.5, -1.0])
+def test_the_gradient_of_a_norm_is_zero_at_elements_that_are_zero(p):
+    compare(linalg.vector_norm, torch.linalg.vector_norm, np.array([[0.0, 2], [0, 0]]), p, 1)

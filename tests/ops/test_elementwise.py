@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+import jtoolbox
 from jtoolbox.ops import elementwise, special
 from tests.ops.cases import BFLOAT16, SPECIAL, bools, floats, integers
-from tests.reference import compare, same_error
+from tests.reference import assert_same, compare, same_error
 
 # Each function with the domain on which its values and gradients are compared.
 DOMAINS = {
@@ -145,6 +146,9 @@ def test_frexp_splits_mantissa_and_exponent():
 def test_polygamma(n):
     x = floats(5, low=0.5, high=4)
     compare(lambda v: special.polygamma(n, v), lambda v: torch.polygamma(n, v), x, rtol=1e-4)
+    theirs, ours = torch.tensor(x), jtoolbox.tensor(x)
+    assert_same(ours.polygamma(n), theirs.polygamma(n), rtol=1e-4)
+    assert_same(ours.polygamma_(n), theirs.polygamma_(n), rtol=1e-4)
 
 
 @pytest.mark.parametrize("p", [1, 2, 4])
