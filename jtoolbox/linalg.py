@@ -2,7 +2,6 @@
 
 from jtoolbox.ops.creation import linalg_vander as vander
 from jtoolbox.ops.factorizations import (
-    householder_product,
     ldl_factor,
     ldl_factor_ex,
     ldl_solve,
@@ -11,7 +10,8 @@ from jtoolbox.ops.factorizations import (
 )
 from jtoolbox.ops.factorizations import linalg_lu as lu
 from jtoolbox.ops.factorizations import linalg_lu_solve as lu_solve
-from jtoolbox.ops.factorizations import linalg_qr as qr
+from jtoolbox.ops.householder import householder_product
+from jtoolbox.ops.householder import linalg_qr as qr
 from jtoolbox.ops.linalg import (
     det,
     inv,

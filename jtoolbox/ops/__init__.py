@@ -14,6 +14,7 @@ from jtoolbox.ops import (
     elementwise,
     factorizations,
     gathering,
+    householder,
     index_write,
     indexing,
     joining,
@@ -56,6 +57,7 @@ from jtoolbox.ops.creation import *
 from jtoolbox.ops.elementwise import *
 from jtoolbox.ops.factorizations import *
 from jtoolbox.ops.gathering import *
+from jtoolbox.ops.householder import *
 from jtoolbox.ops.index_write import *
 from jtoolbox.ops.indexing import *
 from jtoolbox.ops.joining import *
@@ -100,6 +102,7 @@ __all__ += creation.__all__
 __all__ += elementwise.__all__
 __all__ += factorizations.__all__
 __all__ += gathering.__all__
+__all__ += householder.__all__
 __all__ += index_write.__all__
 __all__ += indexing.__all__
 __all__ += joining.__all__

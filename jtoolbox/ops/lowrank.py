@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jtoolbox.ops.factorizations import linalg_qr
+from jtoolbox.ops.householder import linalg_qr
 from jtoolbox.ops.matrices import at_least_matrix
 from jtoolbox.ops.products import matmul
 from jtoolbox.ops.rearrange import flip

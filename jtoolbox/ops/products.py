@@ -215,7 +215,7 @@ def _plus(input: Array, product: Array, beta: Array | None, alpha: Array | None)
         product = jnp.asarray(alpha).astype(product.dtype) * product
     if beta is not None:
         factor = jnp.asarray(beta).astype(input.dtype)
-        input = jnp.where(factor == 0, 0, factor * input)
+        input = jnp.where(factor == 0, jnp.zeros((), input.dtype), factor * input)
     return input + product
 
 

@@ -197,3 +197,8 @@ def test_the_inverse_of_a_spectrum_that_is_not_of_a_real_signal(window):
 @pytest.mark.parametrize("p", [0.5, -1.0])
 def test_the_gradient_of_a_norm_is_zero_at_elements_that_are_zero(p):
     compare(linalg.vector_norm, torch.linalg.vector_norm, np.array([[0.0, 2], [0, 0]]), p, 1)
+
+
+def test_a_product_of_booleans_stays_boolean():
+    x, y = np.array([True, False]), np.array([True, True])
+    compare(ops.addr, torch.addr, np.array(False), x, y, beta=3, alpha=2)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jtoolbox.engine import Array, op
 from jtoolbox.nn.functional.checks import clamp_min
 from jtoolbox.ops.dims import canonical_dim
-from jtoolbox.ops.factorizations import householder_product
+from jtoolbox.ops.householder import householder_product
 from jtoolbox.ops.linalg import matrix_exp
 from jtoolbox.ops.norms import vector_norm_of
 

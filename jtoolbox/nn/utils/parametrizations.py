@@ -20,7 +20,7 @@ from jtoolbox.nn.functional.reparametrization import (
 from jtoolbox.nn.module import Module
 from jtoolbox.nn.utils.parametrize import register_parametrization
 from jtoolbox.ops.creation import eye, zeros_like
-from jtoolbox.ops.factorizations import geqrf, linalg_qr
+from jtoolbox.ops.householder import geqrf, linalg_qr
 from jtoolbox.ops.joining import cat
 from jtoolbox.ops.sampling import randn
 from jtoolbox.tensor import Tensor
