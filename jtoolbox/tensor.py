@@ -573,7 +573,7 @@ def _detached(tensor: Tensor, kind: str) -> Tensor:
         return wrap(Node(node.aval, jax.lax.stop_gradient(node.value), flags=TRACED))
     if node.value is None and mode.finished is not None:
         after_step([node])
-    if node.value is not None:
+    if node.value is not None and mode.capture is None:
         result = wrap(Node(node.aval, node.value, flags=node.flags & OWNED | PINNED))
         node.flags |= PINNED
     else:

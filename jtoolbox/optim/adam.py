@@ -15,8 +15,8 @@ from jtoolbox.tensor import Tensor
 __all__ = ["Adam", "AdamW"]
 
 _TENSOR = (
-    "{name} as a Tensor is not supported for capturable=False and foreach=True: give a number, which "
-    "compiles nothing when it changes, or leave foreach away"
+    "{name} as a Tensor is not supported for capturable=False and foreach=True: give a number, "
+    "which compiles nothing when it changes, or leave foreach away"
 )
 
 

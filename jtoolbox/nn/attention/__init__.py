@@ -1,6 +1,7 @@
 """`torch.nn.attention`: choices of kernels, causal masks, and attention with a user's functions."""
 
-from jtoolbox.nn.attention import bias, flex_attention
+from jtoolbox.nn.attention import bias as bias
+from jtoolbox.nn.attention import flex_attention as flex_attention
 from jtoolbox.nn.attention.kernels import (
     WARN_FOR_UNFUSED_KERNELS,
     SDPBackend,

@@ -152,7 +152,7 @@ class BlockMask:
         """Some of the batches and heads; a number keeps its dimension.
 
         The part's mask_mod raises until another is set: b and h count from 0 in the part.
-       """
+        """
         index = index if isinstance(index, tuple) else (index,)
         if len(index) > 2:
             raise IndexError("a BlockMask is indexed by batch and head alone")

@@ -42,8 +42,8 @@ _FEATURES = (
     "Expect query and key/value to have the same embedding dimension but got E={q} and E={kv}."
 )
 _KEYS = (
-    "Expected size for first two dimensions of batch2 tensor to be: [{n}, {v}] but got: [{n}, {k}]. "
-    "key of shape {key} and value of shape {value} must have the same number of positions and heads"
+    "Expected size for first two dimensions of batch2 tensor to be: [{n}, {v}] but got: [{n}, "
+    "{k}]. key of shape {key} and value of shape {value} must have the same number of positions and heads"
 )
 _LENGTHS = (
     "block_mask was created for block_mask.shape={shape} but got q_len={q} and kv_len={kv}. Create "
@@ -56,7 +56,7 @@ _BOTH = (
 _OLD = "return_lse is deprecated. Please use return_aux=AuxRequest(lse=True) instead."
 _MASK_TYPE = "block_mask must be a BlockMask from create_block_mask, or None, got {kind}"
 _ARGUMENTS = (
-    "a mask_mod takes 4 arguments (batch, head, query, key), a score_mod 5 (the score before them), "
+    "a mask_mod takes 4 arguments (batch, head, query, key), a score_mod 5 (the score first), "
     "got a function of {n}"
 )
 
@@ -124,7 +124,7 @@ def and_masks(*mask_mods: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def or_masks(*mask_mods: Callable[..., Any]) -> Callable[..., Any]:
-    """The mask_mod of the places that any of these lets take part; RuntimeError for no functions."""
+    """The mask_mod of the places that any of these lets see; RuntimeError for no functions."""
     return _combined(mask_mods, False)
 
 
@@ -241,7 +241,7 @@ def flex_attention(
     is called once for all and must not look at their values. Tensors that it holds get gradients.
     `scale` is 1/sqrt(E) if not given; `enable_gqa` lets Hq be a multiple of Hkv. A query that sees
     no key gives 0. `return_lse` (deprecated: warns) adds the logsumexp of the scores
-    (B, Hq, L), `return_aux` an `AuxOutput`. All scores are computed, also those of blocks that nobody sees.
+    (B, Hq, L), `return_aux` an `AuxOutput`. All scores are computed, also those nobody sees.
 
     Unlike PyTorch's on a CPU it has gradients, and mixed or integer types raise. Raises ValueError,
     RuntimeError or NotImplementedError where shapes do not fit.
@@ -253,8 +253,7 @@ def flex_attention(
     _check(query, key, value, block_mask, enable_gqa)
     mask_mod = None if block_mask is None else block_mask.mask_mod
     blocks = () if block_mask is None or block_mask._by_function else block_mask._dense_blocks()
-    arguments = (score_mod, mask_mod, blocks, scale)
-    y, lse, peak = flex_attention_of(query, key, value, *arguments)
+    y, lse, peak = flex_attention_of(query, key, value, score_mod, mask_mod, blocks, scale)
     if return_lse:
         return y, lse
     if return_aux is not None:

@@ -260,9 +260,9 @@ def scaled_dot_product_attention(
     Shapes: query (..., Hq, L, E), key (..., H, S, E), value (..., H, S, Ev), result
     (..., Hq, L, Ev); the leading dimensions are any, and broadcast. `scale` is 1/sqrt(E) if not
     given. `attn_mask` broadcasts to (..., Hq, L, S): where a bool mask is False the key takes no
-    part, a float mask is added to the scores. A `CausalBias` is taken too. `is_causal` lets query i see keys 0 to i. With
-    `enable_gqa`, Hq is a multiple of H and neighbouring query heads share keys and values. A query
-    that is left no key gives 0.
+    part, a float mask is added to the scores; a `CausalBias` is taken too. `is_causal` lets query i
+    see keys 0 to i. With `enable_gqa`, Hq is a multiple of H and neighbouring query heads share
+    keys and values. A query that is left no key gives 0.
 
     `dropout_p` is always applied: pass 0 in evaluation. Raises RuntimeError for shapes, types or
     settings that do not fit; unlike PyTorch also for a negative `dropout_p`. Paper: Attention Is

@@ -17,8 +17,8 @@ __all__ = ["CausalBias", "CausalVariant", "causal_lower_right", "causal_upper_le
 _VARIANT = "variant must be a CausalVariant, got {kind}"
 _SIZES = "{name} only supports 2D tensors: give two numbers, queries and keys, got {size}"
 _EMPTY = (
-    "Lower right causal bias with seq_len_q > seq_len_kv leaves the first queries no key: they give "
-    "0 (PyTorch warns of NaNs)"
+    "Lower right causal bias with seq_len_q > seq_len_kv leaves the first queries no key: they "
+    "give 0 (PyTorch warns of NaNs)"
 )
 _LENGTH = "lengths of a CausalBias must be ints from 0 on, got {q!r} and {kv!r}"
 
@@ -34,7 +34,8 @@ class CausalBias:
     """A causal mask of `seq_len_q` queries and `seq_len_kv` keys, as `attn_mask`.
 
     UPPER_LEFT: query i sees the keys 0 to i. LOWER_RIGHT: the last query sees all keys, and each
-    one before it one key less; with fewer keys than queries the first queries see none, and give 0: warns.
+    one before it one key less; with fewer keys than queries the first queries see none, and give
+    0: warns.
     Unlike PyTorch's it is no Tensor (there its values are uninitialized memory): it serves as
     `attn_mask` of `scaled_dot_product_attention` alone. Raises AssertionError for another variant,
     TypeError or RuntimeError for wrong lengths.

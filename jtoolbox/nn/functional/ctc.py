@@ -88,7 +88,7 @@ def _nothing_tangent(primals: Any, tangents: Any) -> tuple[Array, Array]:
 def _surplus(log_probs: Array, input_lengths: Array, factor: Array) -> Array:
     """0 for each sample, with the gradient that PyTorch adds to each score within its length.
 
-    `log_softmax` takes it away again. The factor is NaN for an infinite loss, as PyTorch's gradient.
+    `log_softmax` takes it away again. The factor is NaN for an infinite loss.
     """
     times = jnp.arange(log_probs.shape[0], dtype=input_lengths.dtype)
     within = (times[:, None] < input_lengths)[..., None]

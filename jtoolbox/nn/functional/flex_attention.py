@@ -151,7 +151,8 @@ def flex_attention_of(
     arrays = [value_of(node_of(x)) if isinstance(x, Handle) else x for x in (query, key, value)]
     tables = [value_of(node_of(x)) if isinstance(x, Handle) else x for x in blocks]
     mods = [None if f is None else _on_arrays(f, tensors) for f in (score_mod, mask_mod)]
-    results = _attention(*map(jnp.asarray, arrays), scale, *mods, tables or None)
+    q, k, v = map(jnp.asarray, arrays)
+    results = _attention(q, k, v, scale, mods[0], mods[1], tables or None)
     return tuple(wrap(leaf_node(r)) if tensors else r for r in results)  # type: ignore[return-value]
 
 

@@ -170,9 +170,7 @@ def _batch_norm_eval(
     """(x - running_mean) / sqrt(running_var + eps) * weight + bias as one scale and one shift."""
     require_float("batch_norm", input)
     x = _with_channels(input)
-    _check_channels(
-        x, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias
-    )
+    _check_channels(x, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     _check_types(x, running_mean, running_var, weight, bias)
     scale = jax.lax.rsqrt(wide(running_var) + eps)
     scale = scale if weight is None else scale * wide(weight)

@@ -22,9 +22,9 @@ def as_the_state(results: Sequence[Any], places: Sequence[int], input: Any, stat
     policy = policy_of(device)
     if policy is None or policy.device != "cpu":
         return tuple(results)
-    wanted = (state[-1] if state else input).dtype
-    return tuple(_cast(r, wanted) if i in places else r for i, r in enumerate(results))
+    continued: Any = state[-1] if state else input
+    return tuple(_cast(r, continued.dtype) if i in places else r for i, r in enumerate(results))
 
 
 def _cast(value: Any, dtype: Any) -> Any:
-    return value.to(dtype) if isinstance(value, Handle) else value.astype(dtype)
+    return value.astype(dtype) if not isinstance(value, Handle) else value.to(dtype)  # type: ignore[attr-defined]

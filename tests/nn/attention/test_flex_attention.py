@@ -1,4 +1,4 @@
-"""Attention with a user's functions: PyTorch's values, gradients of the formula, all ways of use."""
+"""Attention with a user's functions: PyTorch's values, the formula's gradients, all ways of use."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_what_does_not_fit_raises_pytorchs_error(settings, match):
 
 
 def test_functions_that_cannot_be_mapped_are_refused():
-    with pytest.raises(RuntimeError, match="Use jtoolbox.where in the place of `if`"):
+    with pytest.raises(RuntimeError, match=r"Use jtoolbox\.where in the place of `if`"):
         call(jt, ours, score_mod=lambda s, b, h, i, j: s if i > j else -s)
     with pytest.raises(RuntimeError, match="must not draw random numbers"):
         call(jt, ours, score_mod=lambda s, b, h, i, j: s + jt.rand(()))
