@@ -42,8 +42,9 @@ _FEATURES = (
     "Expect query and key/value to have the same embedding dimension but got E={q} and E={kv}."
 )
 _KEYS = (
-    "Expected size for first two dimensions of batch2 tensor to be: [{n}, {v}] but got: [{n}, "
-    "{k}]. key of shape {key} and value of shape {value} must have the same number of positions and heads"
+    "Expected size for first two dimensions of batch2 tensor to be: [{n}, {v}] but got: "
+    "[{n}, {k}]. key of shape {key} and value of shape {value} must have the same heads and "
+    "positions"
 )
 _LENGTHS = (
     "block_mask was created for block_mask.shape={shape} but got q_len={q} and kv_len={kv}. Create "
