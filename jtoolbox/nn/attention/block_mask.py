@@ -102,7 +102,8 @@ class BlockMask:
             if full_kv_num_blocks is not None:
                 by_column[2:] = ordered_blocks(full_kv_num_blocks, full_kv_indices, columns)
         tables = (kv_num_blocks, kv_indices, full_kv_num_blocks, full_kv_indices, *by_column)
-        return cls(lengths, *tables, size, noop_mask if mask_mod is None else mask_mod)
+        mask_mod = noop_mask if mask_mod is None else mask_mod
+        return cls(lengths, *tables, BLOCK_SIZE=size, mask_mod=mask_mod)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -144,7 +145,8 @@ class BlockMask:
     def _with(self, change: Callable[[Tensor], Tensor]) -> BlockMask:
         found = [getattr(self, name) for name in _TABLES]
         tables = [None if t is None else change(t) for t in found]
-        made = BlockMask(self.seq_lengths, *tables, self.BLOCK_SIZE, self.mask_mod)
+        settings: Any = {"BLOCK_SIZE": self.BLOCK_SIZE, "mask_mod": self.mask_mod}
+        made = BlockMask(self.seq_lengths, *tables, **settings)
         made._by_function = self._by_function
         return made
 

@@ -190,7 +190,8 @@ def create_block_mask(
     mask = create_mask(mask_mod, B, H, Q_LEN, KV_LEN, device)
     tables = block_tables(mask, *size, separate_full_blocks)
     full = tables[2:4] if separate_full_blocks else (None, None)
-    made = BlockMask.from_kv_blocks(*tables[:2], *full, size, mask_mod, (Q_LEN, KV_LEN))
+    settings: Any = {"BLOCK_SIZE": size, "mask_mod": mask_mod, "seq_lengths": (Q_LEN, KV_LEN)}
+    made = BlockMask.from_kv_blocks(*tables[:2], *full, **settings)
     made._by_function = True
     return made
 
