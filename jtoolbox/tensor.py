@@ -490,7 +490,10 @@ class Tensor(Operators):
         return Hooks.format(self)
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if not self.ndim and spec else repr(self)
+        # As PyTorch: a number prints as one, a Parameter and whatever has dimensions as by `repr`.
+        if not self.ndim and type(self) is Tensor and str(self.device) != "meta":
+            return format(self.item(), spec)
+        return object.__format__(self, spec)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -570,7 +573,7 @@ def _detached(tensor: Tensor, kind: str) -> Tensor:
         return wrap(Node(node.aval, jax.lax.stop_gradient(node.value), flags=TRACED))
     if node.value is None and mode.finished is not None:
         after_step([node])
-    if node.value is not None:
+    if node.value is not None and mode.capture is None:
         result = wrap(Node(node.aval, node.value, flags=node.flags & OWNED | PINNED))
         node.flags |= PINNED
     else:

@@ -129,6 +129,15 @@ CATALOGUE = [
     Entry("LinearCrossEntropyLoss(4, 3)", (x(2, 4), np.array([0, 2]))),
     Entry("AdaptiveLogSoftmaxWithLoss(4, 6, [2])", (x(3, 4), np.array([0, 2, 5]))),
 ]
+# What PyTorch has no bfloat16 kernel for on a CPU, and is computed here.
+WITHOUT_BFLOAT16_IN_PYTORCH = {
+    "AvgPool3d",
+    "CTCLoss",
+    "LPPool3d",
+    "LocalResponseNorm",
+    "MultiLabelMarginLoss",
+    "MultiMarginLoss",
+}
 # What holds other modules, or has no forward of its own.
 ABSTRACT = {
     "Container",

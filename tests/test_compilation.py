@@ -226,3 +226,23 @@ def test_a_step_that_only_returns_its_arguments_may_be_frozen():
         x, number = same(jt.tensor(value))
         assert (x.tolist(), number) == (value, 3)
         assert nothing(jt.tensor(value)) is None
+
+
+@pytest.mark.parametrize("how", ["detach", "data"])
+def test_a_frozen_step_reads_a_detached_parameter_anew(how):
+    losses = []
+    for freeze in (False, True):
+        w = jt.nn.Parameter(jt.tensor([1.0, 2.0]))
+        optimizer = jt.optim.SGD([w], lr=0.1)
+
+        def step(x, w=w, optimizer=optimizer):
+            optimizer.zero_grad()
+            still = w.detach() if how == "detach" else w.data
+            loss = (x * w * still.sum()).square().sum()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        step = jt.jit(step) if freeze else step
+        losses.append([step(jt.tensor([0.1, 0.2])).item() for _ in range(3)])
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-6)

@@ -8,8 +8,8 @@ NOTE: three kinds of operations. Those marked "lower" cast float operands to the
 those marked "float32" to float32, and "widest" to the widest type among their operands. float64,
 integers and numbers are left alone, and an operation that is listed runs its own parts without
 autocast. All others compute in whatever type arrives. The lists are PyTorch's for each device, and
-so are the types of results, with two exceptions: `pinv` stays in float32 where PyTorch's last
-product is in low precision, and recurrent layers give the low-precision type throughout.
+so are the types of results, with one exception: `pinv` stays in float32 where PyTorch's last
+product is in low precision. Recurrent layers compute in the low-precision type throughout.
 """
 
 from __future__ import annotations

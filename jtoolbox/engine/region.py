@@ -44,7 +44,7 @@ class Mark:
         return found
 
 
-class _Numbers:
+class Numbers:
     """Steps numbered as in a `Plan`, and the leaves that they read from outside."""
 
     def __init__(self, region: Sequence[Node]):
@@ -52,7 +52,7 @@ class _Numbers:
         self.leaves: list[Any] = []
         self.places: dict[Node, int] = {}
         for node in region:
-            inputs = tuple([None if i is None else self._place(i) for i in node.inputs])
+            inputs = tuple([None if i is None else self.place(i) for i in node.inputs])
             self._add(node, Step(node.call, inputs, node.requires_grad))  # type: ignore[arg-type]
             source = len(self.steps) - 1
             for k, out in enumerate(node.outs or ()):
@@ -62,7 +62,8 @@ class _Numbers:
         self.places[node] = len(self.steps)
         self.steps.append(step)
 
-    def _place(self, value: Any) -> int:
+    def place(self, value: Any) -> int:
+        """The number of a step, or of a leaf, which is new unless it has been met before."""
         if value.__class__ is Node and value in self.places:
             return self.places[value]
         self.leaves.append(value)
@@ -77,7 +78,7 @@ def merge(mark: Mark, name: str, transform: Callable[..., Any]) -> None:
     outputs = [n for parent in region for n in parent.outs or (parent,) if n.live]
     if not any(n.requires_grad for n in outputs):
         return
-    numbers = _Numbers(region)
+    numbers = Numbers(region)
     places = tuple(numbers.places[n] for n in outputs)
     avals = tuple([v.aval if v.__class__ is Node else v.__class__ for v in numbers.leaves])
     code = tuple((node.call.id, numbers.steps[numbers.places[node]][1:]) for node in region)

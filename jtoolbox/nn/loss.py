@@ -129,7 +129,8 @@ class NLLLoss2d(NLLLoss):
 
     def __init__(self, *args: Any, **kwargs: Any):
         warn_user(
-            "NLLLoss2d has been deprecated. Please use NLLLoss instead, which takes images too.",
+            "`NLLLoss2d` has been deprecated. Please use `NLLLoss` instead: it takes the same "
+            "arguments, and images too.",
             FutureWarning,
         )
         super().__init__(*args, **kwargs)

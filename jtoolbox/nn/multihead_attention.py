@@ -113,6 +113,29 @@ class MultiheadAttention(Module):
     def _separate_weights(self) -> tuple[Tensor | None, ...]:
         return self.q_proj_weight, self.k_proj_weight, self.v_proj_weight
 
+    def merge_masks(
+        self,
+        attn_mask: Tensor | None,
+        key_padding_mask: Tensor | None,
+        query: Tensor,
+    ) -> tuple[Tensor | None, int | None]:
+        """Both masks as one (N, heads, L, L), for a query (N, L, E), and its kind.
+
+        Kind 2 is merged or an `attn_mask`, 1 a `key_padding_mask` alone, returned as it is, None
+        none. Raises RuntimeError where shapes do not fit.
+        """
+        if attn_mask is None:
+            return key_padding_mask, None if key_padding_mask is None else 1
+        batch, length = query.shape[0], query.shape[1]
+        if attn_mask.dim() == 3:
+            merged = attn_mask.view(batch, -1, length, length)
+        else:
+            merged = attn_mask.view(1, 1, length, length)
+            merged = merged.expand(batch, self.num_heads, -1, -1)
+        if key_padding_mask is not None:
+            merged = merged + key_padding_mask.view(batch, 1, 1, length)
+        return merged, 2
+
     def forward(
         self,
         query: Tensor,

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from jtoolbox.engine.modes import mode
 from jtoolbox.nn import init
 from jtoolbox.nn.functional.checks import warn_user
 from jtoolbox.nn.functional.packing import host_integers
@@ -152,7 +153,7 @@ class RNNBase(Module):
         """Raises unless the input has the weights' dtype, three dimensions (packed: two), and
         `input_size` features last."""
         weight = self._flat_weights[0]
-        if input.dtype != weight.dtype:
+        if input.dtype != weight.dtype and mode.autocast is None:
             raise ValueError(_DTYPES.format(found=input.dtype, weight=weight.dtype))
         expected = 3 if batch_sizes is None else 2
         if input.ndim != expected:

@@ -14,9 +14,9 @@ from jtoolbox.tensor import Tensor
 
 __all__ = ["Adam", "AdamW"]
 
-_TENSOR_LR = (
-    "lr as a Tensor is not supported for capturable=False and foreach=True: give a number, which "
-    "compiles nothing when it changes, or leave foreach away"
+_TENSOR = (
+    "{name} as a Tensor is not supported for capturable=False and foreach=True: give a number, "
+    "which compiles nothing when it changes, or leave foreach away"
 )
 
 
@@ -57,8 +57,12 @@ class Adam(Moments):
 
     def check(self, group: Mapping[str, Any]) -> None:
         super().check(group)
-        if isinstance(group["lr"], Tensor) and group["foreach"] and not group["capturable"]:
-            raise ValueError(_TENSOR_LR)
+        if not group["foreach"] or group["capturable"]:
+            return
+        names = ("lr", "betas[0]", "betas[1]")
+        for name, value in zip(names, (group["lr"], *group["betas"]), strict=True):
+            if isinstance(value, Tensor):
+                raise ValueError(_TENSOR.format(name=name))
 
     def init(self, p: Array, amsgrad: bool = False, maximize: bool = False) -> State:
         names = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")

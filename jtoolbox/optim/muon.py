@@ -20,6 +20,7 @@ _SHAPE = (
     "Muon only supports 2D parameters whereas we found a parameter with size: {shape}. Give "
     "biases, embeddings and others to a second optimizer, as AdamW"
 )
+_COMPLEX = "Muon does not support complex parameters: give their real and imaginary parts"
 _STEPS = "Number of steps must be less than 100 for computational efficiency, got {steps}"
 _COEFFICIENTS = "Coefficients must be a tuple of exactly 3 values, got {values}"
 _ADJUST = (
@@ -36,7 +37,7 @@ class Muon(Optimizer):
     X = a X + (b A + c A^2) X with A = X X^T, in bfloat16 as PyTorch's, from m over its norm (at
     least `eps`). The factor a for a matrix of n rows and m columns is sqrt(max(1, n / m)), or with
     adjust_lr_fn="match_rms_adamw" 0.2 sqrt(max(n, m)). ValueError for parameters that are no
-    matrices and settings out of range. Jordan et al., "Muon", https://kellerjordan.github.io/posts/muon/;
+    matrices and settings out of range, RuntimeError for complex ones. Jordan et al., "Muon", https://kellerjordan.github.io/posts/muon/;
     Liu et al., "Muon is Scalable for LLM Training", https://arxiv.org/abs/2502.16982.
     """
 
@@ -70,6 +71,8 @@ class Muon(Optimizer):
                 raise ValueError(_SHAPE.format(shape=p.shape))
 
     def init(self, p: Array, **flags: Any) -> State:
+        if np.iscomplexobj(p):
+            raise RuntimeError(_COMPLEX)
         return {"momentum_buffer": np.zeros_like(p)}
 
     def numbers(self, group: Mapping[str, Any], step: int) -> dict[str, float]:

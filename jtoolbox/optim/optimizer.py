@@ -142,9 +142,10 @@ class Optimizer(Hooks):
         in the update that makes the state and 2 in later ones.
         """
         return {
-            name: value if type(value) is int else float(value)
+            name: value if type(value) is int else number(value)
             for name, value in group.items()
-            if isinstance(value, numbers.Real) and not isinstance(value, bool)
+            if (isinstance(value, numbers.Real) and not isinstance(value, bool))
+            or (isinstance(value, Tensor) and math.prod(value.shape) == 1)
         }
 
     def flags(self, group: Mapping[str, Any]) -> dict[str, Hashable]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jtoolbox.optim.optimizer import Array, Optimizer, check_number, number
+from jtoolbox.tensor import Tensor
 
 __all__ = ["Moments", "blend", "check_least", "check_switches", "decay_numbers", "prepared"]
 
@@ -68,6 +69,8 @@ class Moments(Optimizer):
         check_number("epsilon value", group["eps"])
         for i, beta in enumerate(group["betas"]):
             check_number(f"beta parameter at index {i}", beta, high=1.0)
+        if len({isinstance(beta, Tensor) for beta in group["betas"]}) > 1:
+            raise ValueError(f"betas must be either both floats or both Tensors: {group['betas']}")
         check_number("weight_decay value", group["weight_decay"])
         check_switches(group)
 

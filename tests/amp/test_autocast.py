@@ -140,3 +140,29 @@ def test_custom_forward_and_backward_see_the_same_autocast():
         assert a.grad is not None
         assert a.grad.detach().float().numpy().dtype == np.float32
     assert seen == ["torch.bfloat16"] * len(seen)
+
+
+@pytest.mark.parametrize(
+    ("text", "shape"),
+    [
+        ("LSTM(4, 3)", (5, 2, 4)),
+        ("LSTM(4, 3, proj_size=2)", (5, 2, 4)),
+        ("GRU(4, 3)", (5, 2, 4)),
+        ("RNN(4, 3)", (5, 2, 4)),
+        ("LSTMCell(4, 3)", (2, 4)),
+        ("GRUCell(4, 3)", (2, 4)),
+        ("RNNCell(4, 3)", (2, 4)),
+    ],
+)
+@pytest.mark.parametrize("half", [False, True])
+def test_recurrent_layers_give_pytorchs_types(text, shape, half):
+    found = []
+    for lib in (jt, torch):
+        layer = eval(f"nn.{text}", {"nn": lib.nn})
+        x = lib.ones(*shape).bfloat16() if half else lib.ones(*shape)
+        with lib.autocast("cpu", dtype=lib.bfloat16):
+            results = layer(x)
+        leaves = [v for r in results for v in (r if isinstance(r, tuple) else (r,))]
+        leaves = leaves if isinstance(results, tuple) else [results]
+        found.append([str(v.dtype).split(".")[-1] for v in leaves])
+    assert found[0] == found[1]

@@ -203,3 +203,17 @@ def test_inputs_that_do_not_fit_raise_pytorchs_error(arrays, settings, match):
 def test_the_functional_checks_its_settings(settings, match):
     static = settings.pop("static", normal(4, 5, 2))
     same_error(forward(jt), forward(torch), Q, static, match=match, **settings)
+
+
+@pytest.mark.parametrize("masks", [(2, 0), (3, 0), (0, 1), (2, 1), (0, 0)])
+def test_masks_are_merged_as_pytorchs(masks):
+    rng = np.random.default_rng(0)
+    square = (8, 3, 3) if masks[0] == 3 else (3, 3)
+    attn = rng.random(square) > 0.5 if masks[0] else None
+    padding = rng.random((2, 3)) > 0.5 if masks[1] else None
+    query = np.zeros((2, 3, 8), np.float32)
+    results = []
+    for lib in (jt, torch):
+        given = [None if m is None else lib.tensor(m) for m in (attn, padding, query)]
+        results.append(lib.nn.MultiheadAttention(8, 4).merge_masks(*given))
+    assert_same(*results)

@@ -241,3 +241,23 @@ def test_a_frozen_step_whose_settings_change_in_kind_says_so():
     run.optimizer.param_groups[0]["weight_decay"] = 0.1
     with pytest.raises(RuntimeError, match="settings of a parameter group changed in kind"):
         step(x, y)
+
+
+@pytest.mark.parametrize("name", ["Adam", "AdamW"])
+def test_betas_are_floats_or_tensors_together(name):
+    for lib in (jt, torch):
+        p = lib.nn.Parameter(lib.ones(2))
+        make = getattr(lib.optim, name)
+        with pytest.raises(ValueError, match="betas must be either both floats or both Tensors"):
+            make([p], betas=(0.9, lib.tensor(0.99)))
+        with pytest.raises(ValueError, match=r"betas\[0\] as a Tensor is not supported"):
+            make([p], betas=(lib.tensor(0.9), lib.tensor(0.99)), foreach=True)
+
+
+def test_muon_refuses_complex_parameters():
+    for lib in (jt, torch):
+        p = lib.nn.Parameter(lib.ones(2, 2, dtype=lib.complex64))
+        optimizer = lib.optim.Muon([p])
+        p.grad = lib.ones_like(p).detach()
+        with pytest.raises(RuntimeError, match="Muon does not support complex parameters"):
+            optimizer.step()

@@ -149,3 +149,15 @@ def test_an_optimizer_without_a_rule_says_what_it_needs():
     p.sum().backward()
     with pytest.raises(NotImplementedError, match=r"update\(p, g, state, h\), or overrides step"):
         jt.optim.Optimizer([p], {"lr": 0.1}).step()
+
+
+def test_an_lr_that_is_a_tensor_reaches_the_rule_and_may_change():
+    p = jt.nn.Parameter(jt.ones(3))
+    lr = jt.tensor(0.1)
+    optimizer = Signum([p], lr=lr)
+    for expected in (0.9, 0.89):
+        optimizer.zero_grad()
+        p.sum().backward()
+        optimizer.step()
+        np.testing.assert_allclose(p.detach().numpy(), np.full(3, expected), rtol=1e-6)
+        lr.fill_(0.01)

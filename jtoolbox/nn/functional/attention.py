@@ -18,6 +18,7 @@ import numpy as np
 
 from jtoolbox.engine import Array, op
 from jtoolbox.engine.record import check_broadcast
+from jtoolbox.nn.functional.causal_bias import CausalBias
 from jtoolbox.nn.functional.checks import is_float, type_name, wide
 from jtoolbox.nn.functional.dropout import dropout
 
@@ -47,6 +48,9 @@ _MASK_SHAPE = (
 _MASK_AND_CAUSAL = (
     "_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True. "
     "Merge the triangle into the mask, or leave one of them out."
+)
+_BIAS_AND_CAUSAL = (
+    "CausalBias should not be used with causal=True: it is a causal mask. Leave is_causal away."
 )
 _GROUPS = (
     "Number of heads in key and value must divide the number of heads in query: got {query} heads "
@@ -256,9 +260,9 @@ def scaled_dot_product_attention(
     Shapes: query (..., Hq, L, E), key (..., H, S, E), value (..., H, S, Ev), result
     (..., Hq, L, Ev); the leading dimensions are any, and broadcast. `scale` is 1/sqrt(E) if not
     given. `attn_mask` broadcasts to (..., Hq, L, S): where a bool mask is False the key takes no
-    part, a float mask is added to the scores. `is_causal` lets query i see keys 0 to i. With
-    `enable_gqa`, Hq is a multiple of H and neighbouring query heads share keys and values. A query
-    that is left no key gives 0.
+    part, a float mask is added to the scores; a `CausalBias` is taken too. `is_causal` lets query i
+    see keys 0 to i. With `enable_gqa`, Hq is a multiple of H and neighbouring query heads share
+    keys and values. A query that is left no key gives 0.
 
     `dropout_p` is always applied: pass 0 in evaluation. Raises RuntimeError for shapes, types or
     settings that do not fit; unlike PyTorch also for a negative `dropout_p`. Paper: Attention Is
@@ -266,6 +270,10 @@ def scaled_dot_product_attention(
     """
     if isinstance(dropout_p, (int, float)) and not 0 <= dropout_p <= 1:
         raise RuntimeError(_PROBABILITY.format(p=dropout_p))
+    if isinstance(attn_mask, CausalBias):
+        if is_causal:
+            raise ValueError(_BIAS_AND_CAUSAL)
+        attn_mask, is_causal = attn_mask.as_arguments()
     if is_causal and attn_mask is not None:
         raise RuntimeError(_MASK_AND_CAUSAL)
     arguments = (query, key, value, attn_mask, scale, is_causal, enable_gqa)

@@ -149,7 +149,9 @@ def convolve_transposed(
     d = len(stride)
     apart = max(stride) > 1 or max(x.shape[2:], default=1) == 1
     spans = [e * (k - 1) + 1 for k, e in zip(w.shape[2:], dilation, strict=True)]
-    if jax.default_backend() == "cpu" and apart and x.size:
+    blocks = math.prod(-(-span // s) for span, s in zip(spans, stride, strict=True))
+    cpu = jax.default_backend() == "cpu" and x.size
+    if cpu and apart and blocks <= _MOST_OFFSETS:
         return _overlap_add(x, w, stride, padding, outputs, dilation, groups)
     each, kernel = w.shape[1], w.shape[2:]
     w = w.reshape(groups, w.shape[0] // groups, each, *kernel).swapaxes(1, 2)
@@ -158,9 +160,13 @@ def convolve_transposed(
         (span - 1 - p, out - 1 + p - (size - 1) * s)
         for span, p, out, size, s in zip(spans, padding, outputs, x.shape[2:], stride, strict=True)
     ]
-    if max(stride) == 1:
-        return convolve(x, w, stride, pads, dilation, groups)
-    return _xla(x, w, (1,) * d, pads, dilation, groups, spread=tuple(stride))
+    ones = (1,) * d
+    if cpu and max(stride) > 1:
+        # XLA takes minutes to compile the gradient of a grouped, dilated, spread convolution.
+        x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0)] * 2 + [(0, 0, s - 1) for s in stride])
+    if cpu or max(stride) == 1:
+        return convolve(x, w, ones, pads, dilation, groups)
+    return _xla(x, w, ones, pads, dilation, groups, spread=tuple(stride))
 
 
 def _overlap_add(

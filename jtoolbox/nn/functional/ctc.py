@@ -73,6 +73,28 @@ def _log_likelihood(
     return jnp.logaddexp(last, jnp.where(target_lengths > 0, before, _NEVER))
 
 
+@jax.custom_jvp
+def _nothing(x: Array, factor: Array) -> Array:
+    """0, with the derivative of factor * exp(x) by x."""
+    return jnp.zeros_like(x)
+
+
+@_nothing.defjvp
+def _nothing_tangent(primals: Any, tangents: Any) -> tuple[Array, Array]:
+    x, factor = primals
+    return jnp.zeros_like(x), factor * jnp.exp(x) * tangents[0]
+
+
+def _surplus(log_probs: Array, input_lengths: Array, factor: Array) -> Array:
+    """0 for each sample, with the gradient that PyTorch adds to each score within its length.
+
+    `log_softmax` takes it away again. The factor is NaN for an infinite loss.
+    """
+    times = jnp.arange(log_probs.shape[0], dtype=input_lengths.dtype)
+    within = (times[:, None] < input_lengths)[..., None]
+    return jnp.sum(_nothing(log_probs, jnp.where(within, factor[:, None], 0)), (0, 2))
+
+
 @op(check=_check, name="ctc_loss")
 def _ctc_loss(
     log_probs: Array,
@@ -98,7 +120,9 @@ def _ctc_loss(
     likelihood = _log_likelihood(x, padded, input_lengths, target_lengths, blank)
     impossible = likelihood < _NEVER / 2
     loss = -jnp.where(impossible, jnp.zeros((), x.dtype), likelihood)
-    loss = jnp.where(impossible, 0.0 if zero_infinity else jnp.inf, loss).astype(log_probs.dtype)
+    loss = jnp.where(impossible, 0.0 if zero_infinity else jnp.inf, loss)
+    factor = jnp.where(impossible, 0.0 if zero_infinity else jnp.nan, 1.0).astype(x.dtype)
+    loss = (loss + _surplus(x, input_lengths, factor)).astype(log_probs.dtype)
     if reduction == "mean":
         loss = jnp.mean(loss / jnp.maximum(target_lengths, 1).astype(loss.dtype))
     elif reduction == "sum":
@@ -122,9 +146,10 @@ def ctc_loss(
     each loss by its target's length first. An impossible target has an infinite loss, or with
     `zero_infinity` loss 0 and gradient 0.
 
-    The gradient is that of the formula; PyTorch's adds what `log_softmax` takes away again, so the
-    two agree for the scores before it. Paper: Connectionist Temporal Classification
-    (https://www.cs.toronto.edu/~graves/icml_2006.pdf).
+    The gradient by log_probs is PyTorch's, exp(log_probs) minus the probability of a class at a
+    time given the target: that of the formula plus what `log_softmax` takes away again. It is NaN
+    for an infinite loss, and 0 for a class of log-probability -inf, where PyTorch's is NaN. Paper:
+    Connectionist Temporal Classification (https://www.cs.toronto.edu/~graves/icml_2006.pdf).
     """
     if reduction not in REDUCTIONS:
         raise ValueError(f"{reduction} is not a valid value for reduction")

@@ -31,6 +31,8 @@ def cosine_similarity(x1: Array, x2: Array, dim: int = 1, eps: float = 1e-8) -> 
         )
     x1, x2 = jnp.broadcast_arrays(x1, x2)
     axis = canonical_dim(dim, x1.ndim)
+    if x1.ndim == 0:
+        x1, x2 = x1[None], x2[None]
     norms = [_floored(vector_norm_of(x, 2, (axis,), True), eps) for x in (x1, x2)]
     return jnp.sum((x1 / norms[0]) * (x2 / norms[1]), axis)
 

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jtoolbox.engine import Array, op
+from jtoolbox.engine.record import check_broadcast
 from jtoolbox.nn.functional.checks import (
     clamp_min,
     is_float,
@@ -249,6 +250,7 @@ def soft_margin_loss(
     """log(1 + exp(-y x)) for targets y of 1 and -1."""
     reduction = choose_reduction(size_average, reduce, reduction)
     require_float("soft_margin_loss", input)
+    check_broadcast([target.shape, input.shape])
     return reduce_loss(jax.nn.softplus(-target * input), reduction)
 
 
@@ -274,7 +276,8 @@ def multilabel_soft_margin_loss(
 
 _KL_MEAN = (
     "reduction: 'mean' divides the total loss by both the batch size and the support size. "
-    "'batchmean' divides only by the batch size, and aligns with the definition of the divergence."
+    "'batchmean' divides only by the batch size, and aligns with the definition of the divergence. "
+    "In a coming major release of PyTorch 'mean' will do what 'batchmean' does."
 )
 
 
@@ -376,6 +379,7 @@ def gaussian_nll_loss(
     if reduction not in REDUCTIONS:
         raise ValueError(f"{reduction} is not valid: choose from {REDUCTIONS}")
     require_float("gaussian_nll_loss", input)
+    check_broadcast([input.shape, target.shape])
     var = _fit_variance(jnp.asarray(var), input)
     var = var if var.ndim else var.astype(input.dtype)
     var = jnp.where(var < 0, jnp.full((), jnp.nan, var.dtype), var)

@@ -13,9 +13,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from jtoolbox.engine import Array, op
+from jtoolbox.engine.record import check_broadcast
 from jtoolbox.nn.functional.checks import clamp_min, require_float, size, type_name
 from jtoolbox.nn.functional.distance import distance, pairwise_distance
-from jtoolbox.nn.functional.reduction import REDUCTIONS, choose_reduction, reduce_loss
+from jtoolbox.nn.functional.reduction import (
+    REDUCTIONS,
+    check_reduction,
+    choose_reduction,
+    reduce_loss,
+)
 
 __all__ = [
     *("cosine_embedding_loss", "hinge_embedding_loss", "margin_ranking_loss", "multi_margin_loss"),
@@ -35,6 +41,7 @@ def hinge_embedding_loss(
     """x where the target is 1, max(0, margin - x) where it is -1."""
     reduction = choose_reduction(size_average, reduce, reduction)
     require_float("hinge_embedding_loss", input)
+    check_broadcast([target.shape, input.shape])
     zero = jnp.zeros((), input.dtype)
     apart = jnp.where(target != 1, clamp_min(margin - input, 0), zero)
     return reduce_loss(apart + jnp.where(target != -1, input, zero), reduction)
@@ -93,6 +100,7 @@ def margin_ranking_loss(
             "margin_ranking_loss : All input tensors should have same dimension but got sizes: "
             f"input1: {size(input1)}, input2: {size(input2)}, target: {size(target)}"
         )
+    check_broadcast([input1.shape, input2.shape, target.shape])
     return reduce_loss(clamp_min(-target * (input1 - input2) + margin, 0), reduction)
 
 
@@ -101,7 +109,12 @@ def _excess(x: Array) -> Array:
     return jnp.where(x <= 0, jnp.zeros((), x.dtype), x)
 
 
-def _check_multi_margin(input, target, *_) -> None:
+def _check_multi_margin(input, target, p, margin, weight, *reduction) -> None:
+    check_reduction(*reduction)
+    if p not in (1, 2):
+        raise ValueError(f"only p == 1 and p == 2 supported, got {p}")
+    if weight is not None and weight.ndim != 1:
+        raise ValueError(f"weight must be one-dimensional, got {list(weight.shape)}")
     if isinstance(target, np.ndarray) and target.dtype.kind in "iu" and target.size:
         classes = input.shape[-1] if input.ndim else 1
         if target.min() < 0 or target.max() >= classes:
@@ -127,8 +140,6 @@ def multi_margin_loss(
     an index out of range (NaN where it cannot be looked at), ValueError unless p is 1 or 2.
     """
     reduction = choose_reduction(size_average, reduce, reduction)
-    if p not in (1, 2):
-        raise ValueError(f"only p == 1 and p == 2 supported, got {p}")
     x, t = jnp.atleast_2d(input), jnp.atleast_1d(target)
     _check_multi_margin_shapes(x, t, weight)
     require_float("multi_margin_loss", x)
@@ -158,8 +169,11 @@ def _check_multi_margin_shapes(x: Array, t: Array, weight: Any) -> None:
         )
 
 
-def _check_multilabel(input, target, *_) -> None:
+def _check_multilabel(input, target, *reduction) -> None:
+    check_reduction(*reduction)
     if not isinstance(target, np.ndarray) or not target.size or not input.ndim:
+        return
+    if target.dtype.kind not in "iu":
         return
     if target.min() < -1 or target.max() >= input.shape[-1]:
         raise RuntimeError(
@@ -245,6 +259,8 @@ def triplet_margin_loss(
     """
     reduction = choose_reduction(size_average, reduce, reduction)
     _check_triplet(anchor, positive, negative, margin)
+    for one, other in ((anchor, positive), (anchor, negative)):
+        check_broadcast([one.shape, other.shape])
     near, far = (distance(anchor, other, p, eps) for other in (positive, negative))
     swapped = distance(positive, negative, p, eps) if swap else None
     return _triplet(near, far, swapped, margin, reduction)

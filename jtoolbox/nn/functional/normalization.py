@@ -117,25 +117,31 @@ def _check_channels(x: Array, **parameters: Any) -> None:
             raise RuntimeError(f"{message}, for an input of shape {list(x.shape)}")
 
 
+def _with_channels(x: Array) -> Array:
+    """The input; an empty one of one dimension, which PyTorch takes, as one sample of nothing."""
+    return x[None] if x.shape == (0,) else x
+
+
 @op(name="batch_norm")
 def _batch_norm_train(
     input: Array, weight: Array | None = None, bias: Array | None = None, eps: float = 1e-5
 ) -> tuple[Array, Array, Array]:
     """The normalized batch, and its mean and unbiased variance for each channel."""
     require_float("batch_norm", input)
-    _check_channels(input, weight=weight, bias=bias)
-    _check_types(input, weight, bias)
-    channels = input.shape[1]
-    count = input.size // max(channels, 1)
+    x = _with_channels(input)
+    _check_channels(x, weight=weight, bias=bias)
+    _check_types(x, weight, bias)
+    channels = x.shape[1]
+    count = x.size // max(channels, 1)
     if count == 1:
         raise ValueError(_ONE_VALUE.format(size=size(input)))
     if eps <= 0:
         raise ValueError(f"batch_norm eps must be positive during training, but got {eps}")
-    axes = (0, *range(2, input.ndim))
-    y, mean, variance = standardize(wide(input), axes, eps)
-    y = _affine(y, weight, bias, _channel_shape(input)).astype(input.dtype)
+    axes = (0, *range(2, x.ndim))
+    y, mean, variance = standardize(wide(x), axes, eps)
+    y = _affine(y, weight, bias, _channel_shape(x)).astype(input.dtype)
     unbiased = variance * (count / max(count - 1, 1))
-    return y, mean.reshape(channels), unbiased.reshape(channels)
+    return y.reshape(input.shape), mean.reshape(channels), unbiased.reshape(channels)
 
 
 @op(differentiable=False)
@@ -163,16 +169,16 @@ def _batch_norm_eval(
 ) -> Array:
     """(x - running_mean) / sqrt(running_var + eps) * weight + bias as one scale and one shift."""
     require_float("batch_norm", input)
-    _check_channels(
-        input, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias
-    )
-    _check_types(input, running_mean, running_var, weight, bias)
+    x = _with_channels(input)
+    _check_channels(x, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
+    _check_types(x, running_mean, running_var, weight, bias)
     scale = jax.lax.rsqrt(wide(running_var) + eps)
     scale = scale if weight is None else scale * wide(weight)
     shift = -wide(running_mean) * scale
     shift = shift if bias is None else shift + wide(bias)
-    shape = _channel_shape(input)
-    return (wide(input) * scale.reshape(shape) + shift.reshape(shape)).astype(input.dtype)
+    shape = _channel_shape(x)
+    y = wide(x) * scale.reshape(shape) + shift.reshape(shape)
+    return y.astype(input.dtype).reshape(input.shape)
 
 
 def _update(running_mean: Any, running_var: Any, mean: Any, variance: Any, momentum: Any) -> None:
@@ -219,7 +225,8 @@ def batch_norm(
                     f"{name} must be defined in evaluation mode; give it, or pass training=True"
                 )
         return _batch_norm_eval(input, running_mean, running_var, weight, bias, eps)
-    _check_channels(input, running_mean=running_mean, running_var=running_var)
+    shaped = _with_channels(input)
+    _check_channels(shaped, running_mean=running_mean, running_var=running_var)
     y, mean, variance = _batch_norm_train(input, weight, bias, eps)
     if running_mean is not None or running_var is not None:
         _update(running_mean, running_var, mean, variance, momentum)

@@ -97,6 +97,11 @@ def results_of(results: tuple[Any, ...], batched: bool) -> Any:
 
 def adaptive_counts(name: str, n: int, input: Any, output_size: Any) -> tuple[Any, list[int], bool]:
     """The input with a batch, how many windows per dimension, and whether it had a batch."""
+    least = 1 if n == 1 else n + 1
+    if isinstance(output_size, Sequence) and input.ndim < least:
+        raise ValueError(
+            f"Input dimension should be at least {least}, got {input.ndim}: the axes are {_AXES[n]}"
+        )
     x, batched = with_batch(name, n, input)
     require_float(name, x)
     wanted = tuple(output_size) if isinstance(output_size, Sequence) else (output_size,) * n

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jtoolbox.engine import Array, op
 from jtoolbox.nn.functional.checks import require_float, type_name
 from jtoolbox.nn.functional.recurrence import CELLS, Cell, advance, gates_of
+from jtoolbox.nn.functional.recurrent_types import as_the_state
 
 __all__ = ["cell", "gru_cell", "lstm_cell", "rnn_relu_cell", "rnn_tanh_cell"]
 
@@ -59,7 +60,7 @@ def _check(
 
 
 @op(name="recurrent_cell")
-def cell(
+def _cell(
     input: Array,
     state: Sequence[Array],
     w_ih: Array,
@@ -82,6 +83,20 @@ def cell(
     state = state or (jnp.zeros((x.shape[0], w_hh.shape[1]), x.dtype),) * kind.states
     new, _ = advance(kind, gates_of(kind, x, w_ih, b_ih, b_hh), state, jnp.asarray(w_hh))
     return tuple(s[0] for s in new) if single else new
+
+
+def cell(
+    input: Array,
+    state: Sequence[Array],
+    w_ih: Array,
+    w_hh: Array,
+    b_ih: Array | None,
+    b_hh: Array | None,
+    mode: str,
+) -> tuple[Array, ...]:
+    """One step of a cell, whose results have PyTorch's types under autocast too."""
+    new = _cell(input, state, w_ih, w_hh, b_ih, b_hh, mode)
+    return as_the_state(new, (0, 1) if mode in ("LSTM", "GRU") else (), input, state)
 
 
 def _batch(input: Any, w_ih: Any) -> Any:

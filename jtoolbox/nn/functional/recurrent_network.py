@@ -19,6 +19,7 @@ from jtoolbox.nn.functional.packing import beside, host_integers, take_places, t
 from jtoolbox.nn.functional.packing import places as places_of
 from jtoolbox.nn.functional.packing import rows as rows_of
 from jtoolbox.nn.functional.recurrence import CELLS, Cell, gates_of, recurrence
+from jtoolbox.nn.functional.recurrent_types import as_the_state
 
 __all__ = ["Layout", "recurrent"]
 
@@ -252,5 +253,16 @@ def recurrent(
         rows, places = beside(input, rows_of(host)), beside(input, places_of(host))
     state, params = tuple(state), tuple(params)
     if dropout and layout.num_layers > 1:
-        return _recurrent_dropout(input, state, params, rows, places, layout, dropout)
-    return _recurrent(input, state, params, rows, places, layout)
+        results = _recurrent_dropout(input, state, params, rows, places, layout, dropout)
+    else:
+        results = _recurrent(input, state, params, rows, places, layout)
+    return as_the_state(results, _kept(layout, len(params)), input, state)
+
+
+def _kept(layout: Layout, parameters: int) -> tuple[int, ...]:
+    """Which results take the state's type under autocast: a GRU's, and c beside a projection."""
+    if layout.mode == "GRU":
+        return (0, 1)
+    runs = layout.num_layers * (1 + bool(layout.bidirectional))
+    projected = parameters == runs * (3 + 2 * bool(layout.bias))
+    return (2,) if layout.mode == "LSTM" and projected else ()

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jtoolbox.engine import Array
 from jtoolbox.nn.functional.checks import size, warn_user
 
-__all__ = ["choose_reduction", "reduce_loss", "warn_if_broadcast"]
+__all__ = ["check_reduction", "choose_reduction", "reduce_loss", "warn_if_broadcast"]
 
 REDUCTIONS = ("none", "mean", "sum")
 
@@ -34,6 +34,12 @@ def choose_reduction(
     if reduction not in allowed:
         raise ValueError(f"{reduction} is not a valid value for reduction; choose from {allowed}")
     return reduction
+
+
+def check_reduction(size_average: bool | None, reduce: bool | None, reduction: str) -> None:
+    """ValueError for a word that is no reduction, before anything else is looked at."""
+    if size_average is None and reduce is None:
+        choose_reduction(None, None, reduction)
 
 
 def reduce_loss(loss: Array, reduction: str) -> Array:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -240,3 +242,11 @@ def test_a_wrong_transposed_convolution_raises_pytorchs_error(case: str) -> None
     shape, kernel, settings, match = TRANSPOSED_ERRORS[case]
     inputs = normal(*shape), normal(*kernel)
     same_error(F.conv_transpose2d, TF.conv_transpose2d, *inputs, match=match, **settings)
+
+
+def test_a_transposed_convolution_of_many_blocks_compiles_in_seconds() -> None:
+    settings = {"stride": (3, 2), "padding": (1, 2), "groups": 2, "dilation": 4}
+    x, w = normal(2, 2, 4, 4), normal(2, 2, 9, 10)
+    started = time.perf_counter()
+    compare(F.conv_transpose2d, TF.conv_transpose2d, x, w, rtol=1e-4, atol=1e-4, **settings)
+    assert time.perf_counter() - started < 60

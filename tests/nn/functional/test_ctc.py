@@ -1,4 +1,4 @@
-"""The CTC loss against PyTorch, whose gradient is compared before the log_softmax."""
+"""The CTC loss against PyTorch, by the scores before the log_softmax and by its result."""
 
 from __future__ import annotations
 
@@ -74,6 +74,17 @@ def test_an_impossible_target_is_infinite_or_zero(reduction):
     check(x, t, lengths, reduction=reduction, zero_infinity=True)
     found = F.ctc_loss(F.log_softmax(x, -1), t, *lengths, reduction="none")
     assert np.isinf(np.asarray(found)).tolist() == [True, False, False, False]
+
+
+@pytest.mark.parametrize("zero_infinity", [False, True])
+def test_the_gradient_by_log_probabilities_is_pytorchs(zero_infinity):
+    # The first target is impossible: its gradient is NaN, or 0, as far as its input is long.
+    lengths = (3, 10, 12, 12), (5, 3, 0, 2)
+    compare(
+        lambda x, t: F.ctc_loss(x, t, *lengths, 0, "none", zero_infinity),
+        lambda x, t: TF.ctc_loss(x, t, *lengths, 0, "none", zero_infinity),
+        scores(T, N, C), targets(), rtol=1e-4, atol=1e-4,
+    )  # fmt: skip
 
 
 def test_errors():

@@ -79,3 +79,9 @@ def test_pdist_of_equal_rows_has_a_finite_gradient():
 def test_pdist_refuses_other_shapes_and_norms():
     same_error(pdist, TF.pdist, normal(2, 3, 4), match="only supports 2D tensors")
     same_error(pdist, TF.pdist, normal(2, 3), p=-1.0, match="non-negative p values")
+
+
+def test_the_similarity_of_two_numbers_is_their_sign():
+    x, y = (np.array(v, np.float32) for v in (2.0, -3.0))
+    compare(F.cosine_similarity, TF.cosine_similarity, x, y, dim=0)
+    same_error(F.cosine_similarity, TF.cosine_similarity, x, y, dim=1, match="out of range")

@@ -132,3 +132,20 @@ def test_where_labels_cannot_be_seen_a_wrong_one_gives_nan():
     loss = wrong(jnp.array(A), jnp.array([0, 3, -1, 1]))
     assert np.isnan(loss).tolist() == [False, True, True, False]
     assert np.isnan(jax.jit(F.multilabel_margin_loss)(jnp.array(A), jnp.array(LISTS + 2)))
+
+
+def test_what_is_wrong_first_raises_first_as_in_pytorch():
+    x, floats = np.zeros((5, 4), np.float32), np.zeros(5, np.float32)
+    same_error(F.multi_margin_loss, TF.multi_margin_loss, x, floats, p=3, match="only p == 1")
+    same_error(
+        lambda x, t, w: F.multi_margin_loss(x, t, weight=w),
+        lambda x, t, w: TF.multi_margin_loss(x, t, weight=w),
+        x, floats, x, match="weight must be one-dimensional",
+    )  # fmt: skip
+    same_error(
+        F.multilabel_margin_loss, TF.multilabel_margin_loss, x, x + 9, reduction="abc",
+        match="not a valid value for reduction",
+    )  # fmt: skip
+    near = np.zeros((5, 3), np.float32)
+    same_error(F.triplet_margin_loss, TF.triplet_margin_loss, x, near, x, match="size of tensor a")
+    same_error(F.margin_ranking_loss, TF.margin_ranking_loss, x, near, x, match="size of tensor a")

@@ -306,3 +306,12 @@ def test_normalize_writes_into_out():
 def test_normalize_errors():
     same_error(F.normalize, TF.normalize, normal(3), dim=1, match="Dimension out of range")
     same_error(F.normalize, TF.normalize, np.ones((3, 3), int), match="Got Long")
+
+
+def test_batch_norm_takes_an_empty_input_of_one_dimension():
+    empty = np.zeros(0, np.float32)
+    for training in (True, False):
+        compare(F.batch_norm, TF.batch_norm, empty, empty, empty + 1, grad=False, training=training)
+    three = np.ones(3, np.float32)
+    with pytest.raises(RuntimeError, match="expected an input of shape"):
+        F.batch_norm(three, three, three)
