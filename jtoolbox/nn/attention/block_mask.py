@@ -93,7 +93,7 @@ class BlockMask:
             raise RuntimeError(_RANK.format(n=kv_indices.dim()))
         if (full_kv_num_blocks is None) != (full_kv_indices is None):
             raise AssertionError(_BOTH)
-        size = (BLOCK_SIZE, BLOCK_SIZE) if isinstance(BLOCK_SIZE, int) else tuple(BLOCK_SIZE)
+        size = (BLOCK_SIZE, BLOCK_SIZE) if isinstance(BLOCK_SIZE, int) else BLOCK_SIZE
         rows, columns = kv_indices.shape[-2:]
         lengths = (rows * size[0], columns * size[1]) if seq_lengths is None else seq_lengths
         by_column: list[Any] = [None] * 4
@@ -144,7 +144,7 @@ class BlockMask:
 
     def _with(self, change: Callable[[Tensor], Tensor]) -> BlockMask:
         found = [getattr(self, name) for name in _TABLES]
-        tables = [None if t is None else change(t) for t in found]
+        tables: list[Any] = [None if t is None else change(t) for t in found]
         settings: Any = {"BLOCK_SIZE": self.BLOCK_SIZE, "mask_mod": self.mask_mod}
         made = BlockMask(self.seq_lengths, *tables, **settings)
         made._by_function = self._by_function
