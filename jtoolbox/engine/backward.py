@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jtoolbox.engine.graph import (
     FREED,
     LEAF,
+    NO_DERIVATIVE,
     OVERWRITTEN,
     REPLACES,
     RETAIN,
@@ -40,6 +41,10 @@ OVERWRITTEN_VALUE = (
     "one of the variables needed for gradient computation has been modified by an inplace "
     "operation: {name} needs its {what} {aval}, which was changed after it was used. Change a "
     "clone() instead, or change it after backward()."
+)
+NOT_IMPLEMENTED = (
+    "derivative for {name} is not implemented. Apply it to x.detach() if no gradient is to flow "
+    "through it."
 )
 # What wants to see the gradients of leaves after each backward pass: called with their nodes.
 after_backward: list[Callable[[list[Node]], None]] = []
@@ -72,6 +77,8 @@ class Walk:
                     raise RuntimeError(FREED_GRAPH)
                 if flags & OVERWRITTEN:
                     check_overwritten(node)
+                if node.call.tags:
+                    check_derivative(node)
                 inner.append(node)
                 for i in reversed(node.inputs):
                     if i.__class__ is Node:
@@ -80,6 +87,27 @@ class Walk:
                         if i.requires_grad and i not in seen:
                             seen.add(i)
                             stack.append(i)
+
+
+def check_derivative(node: Node) -> None:
+    """Raises if PyTorch has no derivative of a node's call."""
+    if NO_DERIVATIVE in node.call.tags:
+        raise RuntimeError(NOT_IMPLEMENTED.format(name=node.call.name))
+
+
+def _check_derivatives(segment: Segment, roots: list[Node]) -> None:
+    """The same for the steps of an executed program through which gradients flow from the roots."""
+    if not any(NO_DERIVATIVE in node.call.tags for node in segment.steps):
+        return
+    steps, seen, stack = set(segment.steps), set(roots), list(roots)
+    while stack:
+        node = stack.pop()
+        if node in steps:
+            check_derivative(node)
+        for i in node.inputs:
+            if i.__class__ is Node and i.requires_grad and i not in seen:
+                seen.add(i)
+                stack.append(i)
 
 
 def check_overwritten(node: Node) -> None:
@@ -251,6 +279,7 @@ def _pull_segments(found: dict[Node, Node]) -> list[Segment]:
                 holders = [wrap(g) for g in found.values() if g.value is None and g.owner is None]
                 gradient = found[node] = run_hooks(node.hooks, gradient)
             cotangents[node.segment[1]] = gradient
+        _check_derivatives(segment, [n for n in found if n.segment and n.segment[0] is segment])
         for node in segment.steps:
             # Others of the same program, whose backward pass is over, may have new inputs by now.
             if node.requires_grad and not node.flags & FREED:

@@ -84,6 +84,9 @@ class Call:
         self._jitted: Any = None
 
 
+# The tag of calls that PyTorch has no derivative of: a backward pass through one raises.
+NO_DERIVATIVE = "no derivative"
+
 LEAF = 1  # gradients are accumulated here, and flow no further
 FREED = 2  # a backward pass has used and released the graph behind this node
 OVERWRITTEN = 4  # its handle was changed in place since

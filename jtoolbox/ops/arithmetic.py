@@ -11,6 +11,7 @@ import numpy as np
 
 from jtoolbox import dtypes
 from jtoolbox.engine import Array, op
+from jtoolbox.engine.graph import NO_DERIVATIVE
 from jtoolbox.engine.record import check_broadcast
 from jtoolbox.ops.elementwise import as_float, is_complex, is_integer
 
@@ -140,9 +141,9 @@ def true_divide(input: Array, other: Array) -> Array:
     return div(input, other)
 
 
-@_division(differentiable=False)
+@_division(tags=(NO_DERIVATIVE,))
 def floor_divide(input: Array, other: Array) -> Array:
-    """The quotient rounded down, towards minus infinity."""
+    """The quotient rounded down, towards minus infinity. A backward pass through it raises."""
     return _constant(_floor_quotient(*jnp.broadcast_arrays(input, other)))
 
 

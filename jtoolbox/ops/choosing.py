@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from jtoolbox import dtypes
 from jtoolbox.engine import Array, op
+from jtoolbox.engine.graph import NO_DERIVATIVE
 from jtoolbox.ops.gathering import nonzero
 
 __all__ = [
@@ -110,15 +111,15 @@ def nextafter(input: Array, other: Array) -> Array:
     return jnp.nextafter(x, y) + jnp.where(x == y, 0, input - x)
 
 
-@op(differentiable=False)
+@op(tags=(NO_DERIVATIVE,))
 def heaviside(input: Array, values: Array) -> Array:
-    """0 below zero, 1 above, and `values` at zero."""
+    """0 below zero, 1 above, and `values` at zero. A backward pass through it raises."""
     if input.dtype != values.dtype:
         raise RuntimeError(
             "heaviside is not yet implemented for tensors with different dtypes. Got "
             f"{dtypes.from_numpy(input.dtype)} and {dtypes.from_numpy(values.dtype)}."
         )
-    return jnp.where(input == 0, values, (input > 0).astype(input.dtype))
+    return jax.lax.stop_gradient(jnp.where(input == 0, values, (input > 0).astype(input.dtype)))
 
 
 clip = clamp

@@ -10,6 +10,7 @@ import numpy as np
 
 from jtoolbox import dtypes
 from jtoolbox.engine import Array, numpy_names, op
+from jtoolbox.engine.graph import NO_DERIVATIVE
 from jtoolbox.ops import return_types
 from jtoolbox.ops.dims import canonical_dim
 from jtoolbox.ops.elementwise import as_float, is_complex, is_integer
@@ -257,7 +258,7 @@ def _even_edges(x: Array, bins: int, range: tuple[float, float] | None) -> Array
                         bins + 1, dtype=x.dtype)  # fmt: skip
 
 
-@op(differentiable=False, name="histogram")
+@op(tags=(NO_DERIVATIVE,), name="histogram")
 def _histogram(
     input: Array,
     edges: Array | None,
@@ -279,7 +280,8 @@ def _histogram(
     cuts: Any = edges if bins is None else _even_edges(x, bins, range)
     weights = None if weight is None else weight.reshape(-1)
     hist, cuts = jnp.histogram(x, cuts, weights=weights, density=density)
-    return return_types.histogram(hist.astype(input.dtype), cuts)
+    hist, cuts = jax.lax.stop_gradient((hist.astype(input.dtype), cuts))
+    return return_types.histogram(hist, cuts)
 
 
 def histogram(
@@ -294,7 +296,7 @@ def histogram(
 
     `bins` holds the increasing edges, or is the number of equal intervals between the two ends of
     `range`, by default the smallest and the largest element. Elements outside are not counted.
-    RuntimeError for a range that is not finite or not increasing.
+    RuntimeError for a range that is not finite or not increasing, and in a backward pass.
     """
     if not isinstance(bins, int):
         if range is not None:
