@@ -21,7 +21,15 @@ __all__ = ["NAMESPACES", "REASONS", "Row", "main", "rows"]
 NAMESPACES = (
     *("", "Tensor", "nn", "nn.functional", "nn.init", "nn.parameter", "nn.utils", "nn.utils.rnn"),
     *("nn.utils.parametrize", "nn.utils.parametrizations", "nn.utils.prune", "nn.utils.fusion"),
-    *("nn.utils.stateless", "nn.attention", "nn.parallel", "optim", "optim.lr_scheduler"),
+    *(
+        "nn.utils.stateless",
+        "nn.attention",
+        "nn.attention.bias",
+        "nn.attention.flex_attention",
+        "nn.parallel",
+        "optim",
+        "optim.lr_scheduler",
+    ),
     *("optim.swa_utils", "autograd", "autograd.functional", "autograd.profiler", "amp", "func"),
     *("linalg", "fft", "special", "signal.windows", "sparse", "distributions", "random"),
     *("distributions.constraints", "distributions.transforms", "utils.data", "utils.checkpoint"),
@@ -76,6 +84,25 @@ REASONS: tuple[tuple[str, str], ...] = (
     (
         r"(library|export|compiler|overrides|onnx)\..*",
         "the compiler and its extensions: XLA compiles everything",
+    ),
+    (
+        r"nn\.functional\.(BroadcastingList\d|Callable|DType|GRID_SAMPLE_\w+|TYPE_CHECKING|Tensor|"
+        r"\w*_notes|assert_int_or_pair|boolean_dispatch|\w*handle_torch_function\w*|"
+        r"has_torch_function\w*)|(linalg|fft)\.(common_notes|Tensor)",
+        "helpers of PyTorch's own files",
+    ),
+    (
+        r"Tensor\.(eig|lstsq|solve|symeig|resize|resize_as|volatile|reinforce)",
+        "removed from PyTorch: they raise or warn there",
+    ),
+    (
+        r"utils\.data\.(\w*DataPipe|DataChunk|\w*datapipe\w*|\w*_validation\w*|non_deterministic)",
+        "DataPipes, which PyTorch has given up",
+    ),
+    (
+        r".*[sS]emi_?[sS]tructured.*|.*to_sparse_(bsc|bsr|csc)|.*sparse_resize\w*|"
+        r"Tensor\.(smm|sspaddmm)",
+        "layouts of sparse matrices without a counterpart in JAX",
     ),
     (r".*(autocast_(ipu|xla)).*", "devices that JAX does not name so"),
     (r"(_.*|.*\._.*)", "private"),
