@@ -249,8 +249,8 @@ class Loop:
             extra = [jnp.zeros(outputs[k].shape, outputs[k].dtype) for k in self.written_only]
             return low_rank.scan(body, (carry, extra), constants, xs, self.count)
 
-        self.program = jax.jit(run, donate_argnums=(0,), compiler_options=options(plan))
-        self.settled = False
+        self.run = jax.jit(run, donate_argnums=(0,), compiler_options=options(plan))
+        self.program: Any = None  # the form of `run` that its first call has settled
 
     def __call__(self, stacked: list[Any]) -> list[Any]:
         frozen = self.frozen
@@ -267,12 +267,11 @@ class Loop:
         carry = [values[slot] for slot, _ in self.carried]
         constants = [values[slot] for slot in self.constant]
         with jax.enable_x64(True):
-            if self.settled:
-                (new, extra), results = self.program(carry, constants, xs)
+            if self.program is None:
+                self.program, result = first_run(self.run, (0,), carry, constants, xs)
             else:
-                self.program, result = first_run(self.program, (0,), carry, constants, xs)
-                (new, extra), results = result
-                self.settled = True
+                result = self.program(carry, constants, xs)
+        (new, extra), results = result
         outputs: list[Any] = [None] * len(frozen.program.plan.outputs)
         for (_, k), value in zip(self.carried, new, strict=True):
             outputs[k] = value

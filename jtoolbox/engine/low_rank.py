@@ -52,12 +52,13 @@ class Group:
 class Found:
     """What a traced step allows: its groups, and by their places the operations on them.
 
-    `products` and `outers` say which input is not x; `combined` have matrices as results.
+    `products` say which input is the matrix; of `outers` it is x that comes second; `combined` have
+    matrices as results.
     """
 
     groups: list[Group]
     products: dict[int, int]
-    outers: dict[int, int]
+    outers: set[int]
     combined: set[int]
 
 
@@ -95,7 +96,7 @@ def find(jaxpr: Any, carried: int) -> Found | None:
     for equation in jaxpr.eqns:
         if all(isinstance(v, Literal) or v in data for v in equation.invars):
             data.update(equation.outvars)
-    left = {k for k, v in enumerate(jaxpr.invars[:carried]) if _is_large(v)}
+    left = {k for k, v in enumerate(jaxpr.invars[:carried]) if _is_large(v.aval)}
     while left:
         trial = _Trial(jaxpr, data, left)
         if not trial.refused:
@@ -104,9 +105,8 @@ def find(jaxpr: Any, carried: int) -> Found | None:
     return None
 
 
-def _is_large(v: Any) -> bool:
-    aval = v.aval
-    return len(aval.shape) == 2 and aval.size >= LEAST and aval.dtype == jnp.float32
+def _is_large(x: Any) -> bool:
+    return len(x.shape) == 2 and x.size >= LEAST and x.dtype == jnp.float32
 
 
 class _Trial:
@@ -117,7 +117,7 @@ class _Trial:
         self.members: dict[Any, set[int]] = {jaxpr.invars[k]: {k} for k in candidates}
         self.inputs: dict[Any, set[Any]] = {v: set() for v in self.members}
         self.products: dict[int, int] = {}
-        self.outers: dict[int, int] = {}
+        self.outers: set[int] = set()
         self.combined: set[int] = set()
         self.multiplied: dict[int, set[Any]] = {k: set() for k in candidates}
         self.refused: set[int] = set()
@@ -138,10 +138,9 @@ class _Trial:
         name, out = equation.primitive.name, equation.outvars[0]
         matrices = [v for v in equation.invars if isinstance(v, Var) and v in self.members]
         if name == "dot_general" and not matrices:
-            k = _outer(equation, self.data)
-            if k is not None:
-                self.outers[place] = k
-                self.members[out], self.inputs[out] = set(), {equation.invars[1 - k]}
+            if _is_outer(equation, self.data):
+                self.outers.add(place)
+                self.members[out], self.inputs[out] = set(), {equation.invars[1]}
             return
         if not matrices:
             return
@@ -166,16 +165,16 @@ class _Trial:
 
     def _join(self) -> None:
         """Puts matrices that are added to each other together; refuses those of several inputs."""
-        groups: list[tuple[set[int], set[Any]]] = []
+        groups: list[set[int]] = []
         for members in [*self.members.values(), *[{k} for k in self.multiplied]]:
             together = set(members)
-            for group in [g for g in groups if g[0] & together]:
+            for group in [g for g in groups if g & together]:
                 groups.remove(group)
-                together |= group[0]
+                together |= group
             if together:
-                groups.append((together, set()))
+                groups.append(together)
         self.groups = []
-        for members, _ in groups:
+        for members in groups:
             inputs = set().union(*[self.multiplied[k] for k in members if k in self.multiplied])
             if len(inputs) == 1 and members <= set(self.multiplied):
                 self.groups.append(Group(next(iter(inputs)), sorted(members)))
@@ -186,23 +185,25 @@ class _Trial:
         return Found(self.groups, self.products, self.outers, self.combined)
 
 
+def _is_row(x: Any, data: set[Any]) -> bool:
+    """Whether an operand is data of shape (1, in)."""
+    return x in data and len(x.aval.shape) == 2 and x.aval.shape[0] == 1
+
+
 def _product(equation: Any, data: set[Any]) -> int | None:
     """Which input a product with a row of data (1, in) is over: that of shape (out, in)."""
-    (left, right), (batch, _) = equation.params["dimension_numbers"]
-    for k in (0, 1):
-        x = equation.invars[1 - k]
-        if not batch and left == right == (1,) and x in data and x.aval.shape[:1] == (1,):
-            return k
-    return None
+    contracted, (batch, _) = equation.params["dimension_numbers"]
+    if batch or contracted != ((1,), (1,)):
+        return None
+    return next((k for k in (0, 1) if _is_row(equation.invars[1 - k], data)), None)
 
 
-def _outer(equation: Any, data: set[Any]) -> int | None:
-    """Which input is the column (1, out) of an outer product with a row of data: the first."""
-    (left, right), (batch, _) = equation.params["dimension_numbers"]
+def _is_outer(equation: Any, data: set[Any]) -> bool:
+    """Whether a product is that of a column, as (1, out), and a row of data."""
+    contracted, (batch, _) = equation.params["dimension_numbers"]
     column, x = equation.invars
-    rows = not batch and left == right == (0,) and len(column.aval.shape) == 2
-    fits = rows and x in data and len(x.aval.shape) == 2 and x.aval.shape[0] == 1
-    return 0 if fits and x.aval.dtype == column.aval.dtype == jnp.float32 else None
+    fits = not batch and contracted == ((0,), (0,)) and len(column.aval.shape) == 2
+    return fits and _is_row(x, data) and x.aval.dtype == column.aval.dtype == jnp.float32
 
 
 # --- running -------------------------------------------------------------------------------------
@@ -216,7 +217,7 @@ class Step:
         self.constants = constants
         self.combined = {id(jaxpr.eqns[p]) for p in found.combined}
         self.products = {id(jaxpr.eqns[p]): k for p, k in found.products.items()}
-        self.outers = {id(jaxpr.eqns[p]): k for p, k in found.outers.items()}
+        self.outers = {id(jaxpr.eqns[p]) for p in found.outers}
         self.group_of = {k: g for g, group in enumerate(found.groups) for k in group.members}
         self.others = [k for k in range(carried) if k not in self.group_of]
 
@@ -295,8 +296,8 @@ class Step:
                 k = self.products[id(equation)]
                 return [times_x(given[k]).reshape(aval.shape).astype(aval.dtype)]
             if id(equation) in self.outers:
-                k = self.outers[id(equation)]
-                return [Matrix({}, given[k].reshape(-1), given[1 - k])]
+                column, x = given
+                return [Matrix({}, column.reshape(-1), x)]
             if id(equation) in self.combined:
                 return [_combined(equation.primitive.name, given)]
             return bind(equation, [x.whole() if isinstance(x, Matrix) else x for x in given])
@@ -356,13 +357,18 @@ def scan(
 
     It runs in blocks of steps where the step changes large matrices by outer products.
     """
+
+    def plain() -> tuple[Any, list[Any]]:
+        return lax.scan(lambda carry, x: body(carry, constants, x), carry, xs, length=length)
+
     leaves = jax.tree.leaves(carry)
+    if length < FEWEST or not any(map(_is_large, leaves)):
+        return plain()
     first = [jax.ShapeDtypeStruct(x.shape[1:], x.dtype) for x in xs]
     closed, out = flat(body, carry, constants, first)
-    usable = length >= FEWEST and not closed.consts
-    found = find(closed.jaxpr, len(leaves)) if usable else None
+    found = None if closed.consts else find(closed.jaxpr, len(leaves))
     if found is None:
-        return lax.scan(lambda carry, x: body(carry, constants, x), carry, xs, length=length)
+        return plain()
     step = Step(closed.jaxpr, len(leaves), constants, found)
     size = min(BLOCK, length)
     count, rest = divmod(length, size)

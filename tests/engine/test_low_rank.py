@@ -136,6 +136,15 @@ def test_steps_of_another_kind_run_as_they_are(found, optimizer, settings, count
     assert found == [None]
 
 
+@pytest.mark.usefixtures("found")
+def test_a_row_of_matrices_is_no_row():
+    def step(w, x):
+        return 0.9 * w, jax.lax.dot_general(x, w, (((1,), (1,)), ((), ())))
+
+    jaxpr = jax.make_jaxpr(step)(np.zeros((5, 6), "f"), np.zeros((1, 6, 2), "f")).jaxpr
+    assert low_rank.find(jaxpr, 1) is None
+
+
 def test_few_steps_run_as_they_are(found):
     assert_same(Plain, "SGD", SGD, *data(5))
     assert found == []
