@@ -86,12 +86,16 @@ def svdvals(A: Array, *, driver: str | None = None) -> Array:
 # What counts as zero
 
 
-def _check_tolerance(name: str, which: str, value: Any) -> None:
-    if value is not None and jnp.iscomplexobj(value):
-        raise RuntimeError(
-            f"torch.linalg.{name}: {which} tensor of complex type is not supported. Got "
-            f"{dtypes.from_numpy(value.dtype)}"
-        )
+def _check_cut(name: str, shown: str, A: Any, atol: Any, rtol: Any) -> None:
+    """What matrix_rank and pinv ask of their matrix and of their tolerances."""
+    for which, value in (("atol", atol), ("rtol", rtol)):
+        if value is not None and jnp.iscomplexobj(value):
+            raise RuntimeError(
+                f"torch.linalg.{name}: {which} tensor of complex type is not supported. Got "
+                f"{dtypes.from_numpy(value.dtype)}"
+            )
+    floating(shown, A)
+    at_least_matrix(shown, A)
 
 
 def _limit(A: Array, values: Array, atol: Any, rtol: Any) -> Array:
@@ -108,10 +112,7 @@ def _limit(A: Array, values: Array, atol: Any, rtol: Any) -> Array:
 
 @op(differentiable=False, name="matrix_rank")
 def _matrix_rank(A: Array, atol: Array | None, rtol: Array | None, hermitian: bool) -> Array:
-    _check_tolerance("matrix_rank", "atol", atol)
-    _check_tolerance("matrix_rank", "rtol", rtol)
-    floating("torch.linalg.matrix_rank", A)
-    at_least_matrix("torch.linalg.matrix_rank", A)
+    _check_cut("matrix_rank", "torch.linalg.matrix_rank", A, atol, rtol)
     if hermitian:
         square("linalg.eigh", A)
         values = jnp.abs(jnp.linalg.eigvalsh(mirrored(A, False), symmetrize_input=False))
@@ -155,10 +156,7 @@ def _pseudoinverse_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
 
 @op(saves="both", name="pinv")
 def _pinv(A: Array, atol: Array | None, rtol: Array | None, hermitian: bool) -> Array:
-    _check_tolerance("pinv", "atol", atol)
-    _check_tolerance("pinv", "rtol", rtol)
-    floating("linalg.pinv", A)
-    at_least_matrix("linalg.pinv", A)
+    _check_cut("pinv", "linalg.pinv", A, atol, rtol)
     if hermitian:
         square("linalg.eigh", A)
         A = A + jax.lax.stop_gradient(mirrored(A, False) - A)
