@@ -1,4 +1,4 @@
-"""Resident memory after 1,000 and after 10,000 steps: `python -m benchmarks.memory`. Linux only.
+"""Resident memory after 1,000, 10,000 and 30,000 steps: `python -m benchmarks.memory`. Linux only.
 
 A leak of one array of one float a step would show as about 1 MB here.
 """
@@ -11,7 +11,7 @@ from benchmarks import timing
 from benchmarks.competitors import COMPETITORS
 from benchmarks.worker import create
 
-MARKS = (100, 1_000, 10_000)
+MARKS = (100, 1_000, 10_000, 30_000)
 
 
 def resident_mib() -> float:

@@ -3,8 +3,9 @@
 XLA's CPU backend runs a program as a series of kernels, and hands the larger of them to several
 threads. For a program as small as a training step of one sample, starting kernels and waiting for
 threads costs more than the arithmetic. XLA compiles a call that bears two attributes to one kernel,
-which runs on one thread: the step of an MLP 784-300-100-10 at batch 1 took 0.6 to 0.65 of its time
-(`python -m benchmarks.one_kernel`). It does so badly where a product of matrices or a reduction is
+which runs on one thread: the step of an MLP 784-300-100-10 at batch 1 under `jit` took 0.65 of
+hand-written JAX's (`python -m benchmarks.step --workload mlp --batch 1`; for other widths
+`python -m benchmarks.one_kernel`). It does so badly where a product of matrices or a reduction is
 large, and compiles slowly where there are many operations, so `fits` is strict.
 
 `JTOOLBOX_ONE_KERNEL=0` turns it off.
@@ -25,8 +26,8 @@ from jax.experimental.xla_metadata import set_xla_metadata
 from jax.extend.core import Literal, Var
 
 ATTRIBUTES = {"xla_cpu_small_call": "true", "inlineable": "false"}
-# Bytes that a program may read; below the least, threads are not used anyway. What a sum may run
-# over. Operations: compiling takes longer than their number grows.
+# Bytes that a program may read; smaller ones were no faster as one kernel. What a sum may run over.
+# Operations: compiling takes longer than their number grows.
 LEAST_BYTES, MOST_BYTES = 2**16, 2**22
 LONGEST_SUM = 4096
 MOST_OPERATIONS = 300
