@@ -15,7 +15,7 @@ import numpy as np
 
 from jtoolbox import devices, dtypes
 from jtoolbox.engine import Array, Key, op
-from jtoolbox.engine.graph import Handle
+from jtoolbox.engine.graph import NO_DERIVATIVE, Handle
 from jtoolbox.ops.creation import array_type, default_type, finished, named_size, size_of
 from jtoolbox.ops.elementwise import is_complex, is_integer
 from jtoolbox.ops.sampling_like import (
@@ -214,18 +214,22 @@ def bernoulli(input: Array, p: Any = None, *, generator: Any = None) -> Any:
     return _bernoulli(input, p, key_of(generator))
 
 
-@op(saves="none", differentiable=False, name="binomial")
+@op(saves="none", tags=(NO_DERIVATIVE,), name="binomial")
 def _binomial(count: Array, prob: Array, key: Key = None) -> Array:
     if count.dtype != prob.dtype or not jnp.issubdtype(count.dtype, jnp.floating):
         raise RuntimeError(
             "binomial only supports floating-point dtypes for count and prob, of one type, got "
             f"{count.dtype} and {prob.dtype}"
         )
+    count, prob = jax.lax.stop_gradient((count, prob))
     return jax.random.binomial(jax_key(key), count, prob, dtype=count.dtype)
 
 
 def binomial(count: Array, prob: Array, generator: Any = None) -> Any:
-    """How many of `count` trials succeed, each with probability `prob`; both are floats."""
+    """How many of `count` trials succeed, each with probability `prob`; both are floats.
+
+    A backward pass through it raises RuntimeError.
+    """
     return _binomial(count, prob, key_of(generator))
 
 

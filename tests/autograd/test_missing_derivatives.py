@@ -11,6 +11,7 @@ OPERATIONS = {
     "floor_divide": lambda lib, x: lib.floor_divide(x, 0.5),
     "//": lambda lib, x: x // x.detach(),
     "heaviside": lambda lib, x: lib.heaviside(x, x),
+    "binomial": lambda lib, x: lib.binomial(x * 0 + 4, x * 0 + 1),
     "histogram": lambda lib, x: lib.histogram(x, 3)[0],
 }
 
