@@ -11,6 +11,20 @@ from jax.extend.core import Literal
 Apply = Callable[[Any, list[Any]], list[Any]]
 
 
+def words(text: str) -> frozenset[str]:
+    """The names in a text."""
+    return frozenset(text.split())
+
+
+# Operations on each element by itself.
+ELEMENTWISE = words("""
+    abs add add_any and ceil clamp convert_element_type copy cos div eq erf erf_inv exp exp2 expm1
+    floor ge gt integer_pow is_finite le log log1p logistic lt max min mul ne neg not or pow rem
+    round rsqrt select_n shift_left shift_right_arithmetic shift_right_logical sign sin sqrt square
+    stop_gradient sub tan tanh xor
+""")
+
+
 def bind(equation: Any, inputs: Sequence[Any]) -> list[Any]:
     """The results of one operation, as JAX computes it."""
     params = equation.primitive.get_bind_params(equation.params)

@@ -25,6 +25,8 @@ from jax import Array
 from jax.experimental.xla_metadata import set_xla_metadata
 from jax.extend.core import Literal, Var
 
+from jtoolbox.engine.jaxprs import ELEMENTWISE, words
+
 ATTRIBUTES = {"xla_cpu_small_call": "true", "inlineable": "false"}
 # Bytes that a program may read; smaller ones were no faster as one kernel. What a sum may run over.
 # Operations: compiling takes longer than their number grows.
@@ -33,22 +35,12 @@ LONGEST_SUM = 4096
 MOST_OPERATIONS = 300
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-ELEMENTWISE = _words("""
-    abs add add_any and ceil clamp convert_element_type copy cos div eq erf erf_inv exp exp2 expm1
-    floor ge gt integer_pow is_finite le log log1p logistic lt max min mul ne neg not or pow rem
-    round rsqrt select_n shift_left shift_right_arithmetic shift_right_logical sign sin sqrt square
-    stop_gradient sub tan tanh xor
-""")
-MOVES = _words("""
+MOVES = words("""
     broadcast_in_dim concatenate dynamic_slice dynamic_update_slice gather iota
     optimization_barrier pad reshape rev slice split squeeze stack transpose
 """)
-SUMS = _words("argmax argmin reduce_and reduce_max reduce_min reduce_or reduce_sum")
-CALLS = _words("closed_call custom_jvp_call custom_vjp_call jit remat2 scan")
+SUMS = words("argmax argmin reduce_and reduce_max reduce_min reduce_or reduce_sum")
+CALLS = words("closed_call custom_jvp_call custom_vjp_call jit remat2 scan")
 
 
 def first_run(function: Any, donated: tuple[int, ...], *args: Any) -> tuple[Any, Any]:
@@ -112,8 +104,8 @@ def _kernel(function: Callable[..., Any], doubtful: list[int]) -> Callable[..., 
 # which we cannot tell that it will be. (It does not read all: what is overwritten in place would be
 # copied first.)
 LARGE = 2**14
-SIMPLIFIED = _words("and clamp integer_pow max min not or pow rem select_n xor")
-READ = (ELEMENTWISE - SIMPLIFIED) | _words(
+SIMPLIFIED = words("and clamp integer_pow max min not or pow rem select_n xor")
+READ = (ELEMENTWISE - SIMPLIFIED) | words(
     "broadcast_in_dim concatenate dot_general reduce_sum reshape squeeze transpose"
 )
 

@@ -11,8 +11,9 @@ time on two cores, XLA's convolution against the route taken here (benchmarks/co
     kernel = stride = 16, 4x3x224x224                    150     14   matrix product of patches
     transposed 4x4, stride 2, 16x128x16x16 to 64         890     83   product, then overlap-add
 
-What made no clear difference stays with XLA: 1x1 kernels as products, channels last inside,
-space-to-depth for strides. All routes need the compiler option that turns YNN fusion off.
+Kernels of one element are products, which do not care where the channels stand: the programs of a
+training step have them last (`engine.layouts`). Space-to-depth for strides made no clear
+difference. All routes need the compiler option that turns YNN fusion of convolutions off.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ def _cpu_route(shape: Sizes, stride: Sizes, pads: Pads, dilation: Sizes, groups:
         if shape[1] == 1 and few:
             return _depthwise
         return _by_offset if few and groups > _MOST_SEPARATE_GROUPS else _by_group
+    if max(kernel) == 1 and not any(low or high for low, high in pads):
+        return _pointwise
     apart = kernel == tuple(stride) and max(kernel) > 1 and max(dilation) == 1
     if apart and not any(low or high for low, high in pads):
         return _patches
@@ -88,12 +91,22 @@ def _depthwise(x: Any, w: Any, stride: Sizes, pads: Pads, dilation: Sizes, group
     """One input channel per group: a sum of shifted inputs, each times one weight a channel."""
     if w.shape[0] != groups:
         x = jnp.repeat(x, w.shape[0] // groups, axis=1)
-    column = (-1,) + (1,) * len(stride)
+    # Weights are taken apart first and broadcast without a reshape, so that the gradients by them
+    # come one after the other in a backward pass: `engine.sums` computes them together.
+    weights = {k: w[(slice(None), 0, *k)] for k in offsets(w.shape[2:])}
     products = (
-        seen * w[(slice(None), 0, *offset)].reshape(column)
-        for offset, seen in _shifted(x, w, stride, pads, dilation, 2)
+        seen * lax.broadcast_in_dim(weights[k], seen.shape, (1,))
+        for k, seen in _shifted(x, w, stride, pads, dilation, 2)
     )
     return materialized(sum(products))
+
+
+def _pointwise(x: Any, w: Any, stride: Sizes, pads: Pads, dilation: Sizes, groups: int) -> Any:
+    """A window of one element: a product at each position."""
+    for axis, s in enumerate(stride, 2):
+        x = strided(x, axis, 0, -(-x.shape[axis] // s), s) if s > 1 else x
+    y = lax.dot_general(x, w.reshape(w.shape[:2]), (((1,), (1,)), ((), ())))
+    return jnp.moveaxis(y, -1, 1)
 
 
 def _by_group(x: Any, w: Any, stride: Sizes, pads: Pads, dilation: Sizes, groups: int) -> Any:
