@@ -86,7 +86,7 @@ class Walk:
                             check_overwritten(node)
                         if i.requires_grad and i not in seen:
                             seen.add(i)
-                            stack.append(i)
+                            (leaves if i.flags & LEAF else stack).append(i)
 
 
 def check_derivative(node: Node) -> None:
@@ -152,7 +152,7 @@ def add(a: Node, b: Node, grad: bool = False) -> Node:
 def _gradient_step(
     roots: list[Node], given: list[Node | None], wrt: list[Node], graph: bool
 ) -> list[Node]:
-    key = (len(roots), tuple(g is not None for g in given), tuple(w.aval for w in wrt))
+    key = (len(roots), tuple([g is not None for g in given]), tuple([w.aval for w in wrt]))
     call = _gradients.get(key)
     if call is None:
         call = _gradients[key] = Gradient(*key)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from jtoolbox.engine.graph import FREED, LEAF, Call, Node
+from jtoolbox.engine.pattern import Pattern, kind_of
 
 
 class Step(NamedTuple):
@@ -45,10 +46,11 @@ class Gathered(NamedTuple):
     outputs: list[Node]
     roots: list[Node]
     wrt: list[Node]
-    donated: list[int]
+    donated: Sequence[int]
 
 
 _stamp = 0
+_patterns: dict[tuple, Pattern] = {}
 
 
 def gather(
@@ -60,6 +62,27 @@ def gather(
     With `unread`, gradients that stand in a `.grad` at which nobody has looked are no outputs: they
     are put into that list instead.
     """
+    if rest or not batch:
+        return _gather(batch, rest, unread)
+    kind = kind_of(batch, unread)
+    pattern = _patterns.get(kind)
+    values = None if pattern is None else pattern.fits(batch)
+    if pattern is not None and values is not None:
+        if unread is not None:
+            unread += pattern.unread(values)
+        leaves, outputs = list(pattern.leaves(values)), list(pattern.outputs(values))
+        return Gathered(pattern.key, batch, leaves, outputs, [], [], pattern.key[-1])
+    found = _gather(batch, rest, unread)
+    # A pattern knows no pullbacks, nor steps that nobody needs.
+    if found is not None and found.steps is batch and not found.roots:
+        _patterns[kind] = Pattern.of(found.key, batch, found, unread or ())
+    return found
+
+
+def _gather(
+    batch: Sequence[Node], rest: Sequence[Node], unread: list[Node] | None
+) -> Gathered | None:
+    """The same for a batch that fits no pattern."""
     global _stamp
     _stamp += 1
     stamp = _stamp
@@ -120,7 +143,7 @@ def gather(
     taken = {*used, *[n.index for n in outputs]}
     if len(taken) < number - parents and any(_is_idle(node, taken) for node in batch):
         # What nobody needs must not be part of the key: a loop may drop more or less of it.
-        return gather(_needed(batch, outputs), rest, None if unread is None else [])
+        return _gather(_needed(batch, outputs), rest, None if unread is None else [])
     roots = [n for n in outputs if n.requires_grad and not n.flags & (FREED | LEAF)]
     wrt = _boundary(roots, batch) if roots else []
     if roots and not wrt:

@@ -57,19 +57,20 @@ def record_update(
         device = inputs[0].aval.device
         call = make_call(name, function, avals, device=device, statics=statics)
         _calls[key, avals] = call
+    handles = (*params, *state)
     nodes = record(call, inputs, False)
     capture = mode.capture
-    for handle, node in zip((*params, *state), nodes, strict=True):
+    if capture is not None:
+        capture.rebound += [(h, h._node) for h in handles if h._view is h._family is None]
+    for handle, node in zip(handles, nodes, strict=True):
         if handle._view is not None or handle._family is not None:
             rebind(handle, wrap(node))
             continue
         old = handle._node
         if old.requires_grad:  # a leaf that requires grad stays one
             node.requires_grad = True
-            node.flags |= LEAF
+            node.flags = LEAF
         old.flags |= OVERWRITTEN
-        if capture is not None:
-            capture.rebound.append((handle, old))
         node.owner = ref(handle)
         handle._node = node
     return nodes[0].inputs[0]
