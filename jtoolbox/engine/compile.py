@@ -6,7 +6,6 @@ Compiler options stand in `settings`.
 from __future__ import annotations
 
 import functools
-import operator
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -19,6 +18,7 @@ from jtoolbox.engine.few_rows import TAG, touching_few_rows
 from jtoolbox.engine.graph import Node
 from jtoolbox.engine.layouts import channels_last
 from jtoolbox.engine.one_kernel import first_run
+from jtoolbox.engine.pattern import picker
 from jtoolbox.engine.plan import Gathered, Plan, make_plan
 from jtoolbox.engine.replay import replay
 from jtoolbox.engine.settings import compiler_options
@@ -46,13 +46,6 @@ def constant(number: Any) -> Any:
     return number
 
 
-def _picker(slots: Sequence[int]) -> Callable[[list[Any]], tuple[Any, ...]]:
-    """Takes the values of these slots out of those of all."""
-    if len(slots) > 1:
-        return operator.itemgetter(*slots)
-    return lambda leaves: tuple([leaves[k] for k in slots])
-
-
 class Program:
     """A compiled plan. `run` feeds it; `number` stands for it in the keys of its pullbacks."""
 
@@ -69,7 +62,7 @@ class Program:
         self.donated = plan.donated
         chosen = set(plan.donated)
         self.kept = tuple(k for k in range(plan.slots) if k not in chosen)
-        self.donated_of, self.kept_of = _picker(self.donated), _picker(self.kept)
+        self.donated_of, self.kept_of = picker(self.donated), picker(self.kept)
         order = (*self.donated, *self.kept)
         back = [order.index(k) for k in range(plan.slots)]
         evaluate = evaluation(plan)
