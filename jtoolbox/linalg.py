@@ -10,6 +10,7 @@ from jtoolbox.ops.factorizations import (
 )
 from jtoolbox.ops.factorizations import linalg_lu as lu
 from jtoolbox.ops.factorizations import linalg_lu_solve as lu_solve
+from jtoolbox.ops.failures import LinAlgError
 from jtoolbox.ops.householder import householder_product
 from jtoolbox.ops.householder import linalg_qr as qr
 from jtoolbox.ops.linalg import (
@@ -45,11 +46,6 @@ from jtoolbox.ops.spectral import (
     svdvals,
 )
 from jtoolbox.ops.spectral import linalg_svd as svd
-
-
-class LinAlgError(RuntimeError):
-    """For programs that catch it. Compiled programs cannot raise it: see `jtoolbox.ops.linalg`."""
-
 
 __all__ = [
     "LinAlgError",

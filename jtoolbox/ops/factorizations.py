@@ -12,6 +12,7 @@ import numpy as np
 from jtoolbox import dtypes
 from jtoolbox.engine import Array, op
 from jtoolbox.ops import return_types
+from jtoolbox.ops.failures import raises_on_request
 from jtoolbox.ops.matrices import at_least_matrix, conjugate_transpose, floating, square
 from jtoolbox.ops.products import same_dtype
 
@@ -33,12 +34,13 @@ def _check_lu(name: str, A: Array, pivot: bool) -> None:
         raise RuntimeError(f"{name}: LU without pivoting is not implemented: use pivot=True")
 
 
+@raises_on_request("U has a zero on its diagonal, by which lu_solve would divide.", RuntimeError)
 @op(saves="both")
 def lu_factor_ex(
     A: Array, *, pivot: bool = True, check_errors: bool = False
 ) -> tuple[Array, Array, Array]:
     """(LU, pivots, info): both factors in one matrix, the rows swapped (from 1), and the number of
-    the first zero pivot, or 0."""
+    the first zero pivot, or 0; RuntimeError for one if `check_errors`."""
     _check_lu("linalg.lu_factor", A, pivot)
     packed, pivots, _ = jax.lax.linalg.lu(A)
     return return_types.linalg_lu_factor_ex(packed, pivots + 1, _singular(packed))
@@ -182,6 +184,7 @@ def _ldl(a: Array, hermitian: bool) -> Array:
     return jax.lax.fori_loop(0, a.shape[-1], column, a) if a.shape[-1] else a
 
 
+@raises_on_request("D has a zero on its diagonal, by which ldl_solve would divide.", RuntimeError)
 @op(saves="both", differentiable=False, name="ldl_factor_ex")
 def ldl_factor_ex(
     input: Array, *, hermitian: bool = False, check_errors: bool = False
@@ -190,7 +193,8 @@ def ldl_factor_ex(
     (L^H for L^T if `hermitian`).
 
     Departs from PyTorch in never swapping rows (pivots are 1, 2, ...): of a matrix with a zero on
-    the way the factors are infinite or NaN and info is not 0. `ldl_solve` takes the result.
+    the way the factors are infinite or NaN and info is not 0 (RuntimeError if `check_errors`).
+    `ldl_solve` takes the result.
     """
     square("linalg.ldl_factor_ex", input)
     n = input.shape[-1]

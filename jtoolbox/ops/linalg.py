@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jtoolbox.engine import Array, op
 from jtoolbox.ops import return_types
 from jtoolbox.ops.elementwise import is_complex
+from jtoolbox.ops.failures import raises_on_request
 from jtoolbox.ops.matrices import floating, square
 from jtoolbox.ops.positive_definite import finite_info
 from jtoolbox.ops.products import same_dtype
@@ -62,9 +63,10 @@ def inv(A: Array) -> Array:
     return jnp.linalg.inv(A)
 
 
+@raises_on_request("the matrix is singular and has no inverse.")
 @op(saves="output")
 def inv_ex(A: Array, *, check_errors: bool = False) -> tuple[Array, Array]:
-    """(inverse, info), where info is not 0 for a singular matrix."""
+    """(inverse, info), where info is not 0 for a singular matrix; LinAlgError if `check_errors`."""
     square("linalg.inv_ex", A)
     inverse = jnp.linalg.inv(A)
     return return_types.linalg_inv_ex(inverse, finite_info(inverse))
@@ -95,11 +97,13 @@ def solve(A: Array, B: Array, *, left: bool = True) -> Array:
     return x[..., 0] if vectors else x
 
 
+@raises_on_request("The solver failed because the input matrix is singular.")
 @op(saves="both", name="solve_ex")
 def solve_ex(
     A: Array, B: Array, *, left: bool = True, check_errors: bool = False
 ) -> tuple[Array, Array]:
-    """(X, info) of `solve`, where info is not 0 for a singular matrix."""
+    """(X, info) of `solve`, where info is not 0 for a singular matrix; LinAlgError if
+    `check_errors`."""
     x = solve(A, B, left=left)
     zero = jnp.linalg.det(jax.lax.stop_gradient(A)) == 0
     return return_types.linalg_solve_ex(x, zero.astype(jnp.int32))

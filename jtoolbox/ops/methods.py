@@ -259,6 +259,7 @@ _UNARY = {"neg": "neg", "pos": "positive", "abs": "abs", "invert": "bitwise_not"
 # In-place methods whose name says another function than the one without underscore.
 _WRITES: dict[str, Callable[..., Any]] = {
     **{"zero": filling.zero, "fill": filling.fill, "uniform": ops.uniform_like},
+    "bernoulli": ops.bernoulli_like,
     **{"normal": ops.normal_like, "exponential": ops.exponential_like},
     **{"cauchy": ops.cauchy_like, "geometric": ops.geometric_like},
     **{"log_normal": ops.log_normal_like, "random": ops.random_like},
@@ -366,11 +367,6 @@ def _has_views(self: Any) -> bool:
     return family is not None and any(member() is not None for member in family.members)
 
 
-def _bernoulli_(self: Any, p: Any = 0.5, *, generator: Any = None) -> Any:
-    """Writes 1 with probability `p`, a number or a tensor of them, and 0 otherwise."""
-    return written(self, ops.bernoulli(self, p, generator=generator))
-
-
 def _copy_(self: Any, other: Any, non_blocking: bool = False) -> Any:
     """Writes the elements of `other`, broadcast to this shape and cast to this type."""
     if not hasattr(other, "dtype"):
@@ -433,7 +429,7 @@ def _written_methods(names: list[str], functions: dict[str, Any]) -> dict[str, A
     for name, function in _RESHAPING.items():
         methods[f"{name}_"] = _reshaping(f"{name}_", function)
     methods["fill_diagonal_"] = index_write.fill_diagonal
-    methods["bernoulli_"], methods["copy_"] = _bernoulli_, _copy_
+    methods["copy_"] = _copy_
     methods["index_put_"], methods["float_power_"] = _index_put_, _float_power_
     methods["polygamma_"] = _in_place("polygamma_", _polygamma)
     return methods

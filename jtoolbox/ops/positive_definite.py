@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from jtoolbox.engine import Array, op
 from jtoolbox.ops import return_types
+from jtoolbox.ops.failures import raises_on_request
 from jtoolbox.ops.matrices import conjugate_transpose, square
 from jtoolbox.ops.products import same_dtype
 
@@ -41,11 +42,13 @@ def cholesky(input: Array, upper: bool = False) -> Array:
     return linalg_cholesky(input, upper=upper)
 
 
+@raises_on_request("the input is not positive-definite and has no such factor.")
 @op(saves="output")
 def cholesky_ex(
     input: Array, *, upper: bool = False, check_errors: bool = False
 ) -> tuple[Array, Array]:
-    """(L, info), where info is not 0 if `input` is not positive-definite."""
+    """(L, info), where info is not 0 if `input` is not positive-definite; LinAlgError if
+    `check_errors`."""
     factor = linalg_cholesky(input, upper=upper)
     return return_types.linalg_cholesky_ex(factor, finite_info(factor))
 

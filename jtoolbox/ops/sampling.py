@@ -19,7 +19,9 @@ from jtoolbox.engine.graph import NO_DERIVATIVE, Handle
 from jtoolbox.ops.creation import array_type, default_type, finished, named_size, size_of
 from jtoolbox.ops.elementwise import is_complex, is_integer
 from jtoolbox.ops.sampling_like import (
+    bernoulli_samples,
     check_order,
+    check_probability,
     check_std,
     key_of,
     normal_samples,
@@ -141,11 +143,11 @@ def randperm(
 # Samples of given distributions
 
 
-@op(promote=("mean", "std"), promote_float=True, saves="none", differentiable=False)
+@op(promote=("mean", "std"), promote_float=True, saves="none", name="normal")
 def _normal(mean: Array, std: Array, key: Key = None) -> Array:
     shape = np.broadcast_shapes(mean.shape, std.shape)
     d = mean.dtype
-    return mean + std * normal_samples(key, shape, d)
+    return jax.lax.stop_gradient(mean + std * normal_samples(key, shape, d))
 
 
 @op(creates=True, saves="none", name="normal")
@@ -170,7 +172,8 @@ def normal(
     pin_memory: bool = False,
 ) -> Any:
     """Normal numbers: `normal(means, stds)` with a tensor for either or both, or
-    `normal(mean, std, size)` of two numbers."""
+    `normal(mean, std, size)` of two numbers. The gradients of means and stds are zero: samples
+    that carry gradients are `means + stds * randn_like(means)`."""
     check_std(std)
     key = key_of(generator)
     if size is None:
@@ -186,32 +189,24 @@ def _is_tensor(x: Any) -> bool:
     return isinstance(x, (Handle, jax.Array, np.ndarray))
 
 
-def _check_probability(input: Any, p: Any = None, *_: Any) -> None:
-    p = input if p is None else p
-    if isinstance(p, (np.ndarray, float, int)) and not np.all((p >= 0) & (p <= 1)):  # type: ignore[operator]
-        raise RuntimeError("Expected p_in >= 0 && p_in <= 1 to be true: it is a probability")
-
-
-@op(saves="none", check=_check_probability, name="bernoulli")
-def _bernoulli(input: Array, p: Array | None = None, key: Key = None) -> Array:
-    if p is None and is_integer(input):
-        raise NotImplementedError(
-            f"bernoulli is not implemented for {dtypes.from_numpy(input.dtype)}: give "
-            "probabilities as floats"
-        )
-    chance = jnp.asarray(input if p is None else p)
-    u = uniform_samples(key, input.shape, dtypes.canonical(jnp.promote_types(chance, jnp.float32)))
-    result = (u < chance).astype(input.dtype)
-    valid = (chance >= 0) & (chance <= 1)
-    return result if is_integer(input) else jnp.where(valid, result, jnp.nan)
+@op(saves="none", check=check_probability, name="bernoulli", tags=(NO_DERIVATIVE,))
+def _bernoulli_of_one(input: Array, p: Array, key: Key = None) -> Array:
+    return bernoulli_samples(input, p, key)
 
 
 def bernoulli(input: Array, p: Any = None, *, generator: Any = None) -> Any:
-    """1 with the probability that each element is (or that `p` is), else 0.
+    """1 with the probability that each element is (or that the number `p` is), else 0.
 
-    Raises RuntimeError for a probability outside [0, 1]; where it cannot be seen the result is NaN.
+    The gradient is zero; with `p` a backward pass raises RuntimeError. Raises RuntimeError for a
+    probability outside [0, 1]; where it cannot be seen the result is NaN.
     """
-    return _bernoulli(input, p, key_of(generator))
+    if p is None:
+        return bernoulli_samples(input, None, key_of(generator))
+    if _is_tensor(p):
+        raise TypeError(
+            "bernoulli() takes a number for p, got a tensor: bernoulli(p) gives its samples"
+        )
+    return _bernoulli_of_one(input, p, key_of(generator))
 
 
 @op(saves="none", tags=(NO_DERIVATIVE,), name="binomial")
@@ -238,18 +233,19 @@ def _check_rate(input: Any, *_: Any) -> None:
         raise RuntimeError("invalid Poisson rate, expected rate to be non-negative")
 
 
-@op(saves="none", differentiable=False, check=_check_rate, name="poisson")
+@op(saves="none", check=_check_rate, name="poisson")
 def _poisson(input: Array, key: Key = None) -> Array:
     if is_integer(input) or is_complex(input):
         raise NotImplementedError(
             f"poisson is not implemented for {dtypes.from_numpy(input.dtype)}: give rates as floats"
         )
-    counts = jax.random.poisson(jax_key(key), jnp.maximum(input, 0), input.shape, jnp.int32)
-    return jnp.where(input >= 0, counts.astype(input.dtype), jnp.nan)
+    rate = jax.lax.stop_gradient(input)
+    counts = jax.random.poisson(jax_key(key), jnp.maximum(rate, 0), rate.shape, jnp.int32)
+    return jnp.where(rate >= 0, counts.astype(rate.dtype), jnp.nan)
 
 
 def poisson(input: Array, generator: Any = None) -> Any:
-    """Poisson counts, as floats, of the rates in `input`."""
+    """Poisson counts, as floats, of the rates in `input`, whose gradient is zero."""
     return _poisson(input, key_of(generator))
 
 

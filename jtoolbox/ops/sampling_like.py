@@ -1,4 +1,7 @@
-"""Random tensors in the shape of another; the in-place methods (x.uniform_()) take these values."""
+"""Random tensors in the shape of another; the in-place methods (x.uniform_()) take these values.
+
+What an in-place method wrote still requires grad, and its gradient is zero.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,11 @@ import numpy as np
 from jtoolbox import dtypes
 from jtoolbox.engine import Array, Key, op
 from jtoolbox.ops.creation import array_type, placed
+from jtoolbox.ops.elementwise import is_integer
 from jtoolbox.random import jax_key
 
 __all__ = [
-    *("cauchy_like", "exponential_like", "geometric_like", "log_normal_like"),
+    *("bernoulli_like", "cauchy_like", "exponential_like", "geometric_like", "log_normal_like"),
     *("normal_like", "rand_like", "randint_like", "randn_like", "random_like"),
     *("uniform_like",),
 ]
@@ -58,7 +62,7 @@ def check_std(std: Any) -> None:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
 
 
-@op(saves="none", differentiable=False, name="uniform")
+@op(saves="none", name="uniform")
 def _uniform_like(input: Array, low: Array, high: Array, dtype: Any, key: Key = None) -> Array:
     d = input.dtype if dtype is None else array_type(dtype)
     wide = jnp.float32 if np.dtype(d).itemsize == 2 else d
@@ -143,7 +147,7 @@ def uniform_like(
     return _uniform_like(input, low, high, None, key_of(generator))
 
 
-@op(saves="none", differentiable=False, name="normal")
+@op(saves="none", name="normal")
 def _normal_like(input: Array, mean: Array, std: Array, key: Key = None) -> Array:
     mean, std = (jnp.asarray(x).astype(input.dtype) for x in (mean, std))
     return normal_samples(key, input.shape, input.dtype) * std + mean
@@ -155,6 +159,32 @@ def normal_like(input: Array, mean: float = 0.0, std: float = 1.0, *, generator:
     return _normal_like(input, mean, std, key_of(generator))
 
 
+def check_probability(input: Any, p: Any = None, *_: Any) -> None:
+    p = input if p is None else p
+    if isinstance(p, (np.ndarray, float, int)) and not np.all((p >= 0) & (p <= 1)):  # type: ignore[operator]
+        raise RuntimeError("Expected p_in >= 0 && p_in <= 1 to be true: it is a probability")
+
+
+@op(saves="none", check=check_probability, name="bernoulli")
+def bernoulli_samples(input: Array, p: Array | None = None, key: Key = None) -> Array:
+    """1 with probability `input`, or `p` if given, else 0, in the type of `input`."""
+    if p is None and is_integer(input):
+        raise NotImplementedError(
+            f"bernoulli is not implemented for {dtypes.from_numpy(input.dtype)}: give "
+            "probabilities as floats"
+        )
+    chance = jnp.asarray(input if p is None else p)
+    u = uniform_samples(key, input.shape, dtypes.canonical(jnp.promote_types(chance, jnp.float32)))
+    result = (u < chance).astype(input.dtype)
+    valid = (chance >= 0) & (chance <= 1)
+    return result if is_integer(input) else jnp.where(valid, result, jnp.nan)
+
+
+def bernoulli_like(input: Array, p: Any = 0.5, *, generator: Any = None) -> Any:
+    """1 with probability `p`, a number or a tensor, else 0: the values of `input.bernoulli_(p)`."""
+    return bernoulli_samples(input, p, key_of(generator))
+
+
 def log_normal_like(
     input: Array, mean: float = 1.0, std: float = 2.0, *, generator: Any = None
 ) -> Any:
@@ -164,12 +194,12 @@ def log_normal_like(
     return _log_normal_like(input, mean, std, key_of(generator))
 
 
-@op(saves="none", differentiable=False, name="log_normal")
+@op(saves="none", name="log_normal")
 def _log_normal_like(input: Array, mean: Array, std: Array, key: Key = None) -> Array:
     return jnp.exp(_normal_like(input, mean, std, key))
 
 
-@op(saves="none", differentiable=False, name="exponential")
+@op(saves="none", name="exponential")
 def _exponential_like(input: Array, lambd: Array, key: Key = None) -> Array:
     u = uniform_samples(key, input.shape, input.dtype)
     return -jnp.log1p(-u) / jnp.asarray(lambd).astype(input.dtype)
@@ -182,7 +212,7 @@ def exponential_like(input: Array, lambd: float = 1.0, *, generator: Any = None)
     return _exponential_like(input, lambd, key_of(generator))
 
 
-@op(saves="none", differentiable=False, name="cauchy")
+@op(saves="none", name="cauchy")
 def _cauchy_like(input: Array, median: Array, sigma: Array, key: Key = None) -> Array:
     u = uniform_samples(key, input.shape, input.dtype)
     median, sigma = (jnp.asarray(x).astype(input.dtype) for x in (median, sigma))
@@ -198,7 +228,7 @@ def cauchy_like(
     return _cauchy_like(input, median, sigma, key_of(generator))
 
 
-@op(saves="none", differentiable=False, name="geometric")
+@op(saves="none", name="geometric")
 def _geometric_like(input: Array, p: Array, key: Key = None) -> Array:
     u = uniform_samples(key, input.shape, jnp.float32)
     trials = jnp.ceil(jnp.log1p(-u) / jnp.log1p(-jnp.asarray(p).astype(jnp.float32)))
@@ -221,6 +251,11 @@ def _highest(d: np.dtype) -> int:
     return min(int(jnp.iinfo(d).max) + 1, 2**63 - 1)
 
 
+@op(saves="none", name="random")
+def _random_like(input: Array, low: Array, high: Array, key: Key = None) -> Array:
+    return whole_numbers(key, input.shape, low, high, input.dtype)
+
+
 def random_like(
     input: Array, low: int = 0, high: int | None = None, *, generator: Any = None
 ) -> Any:
@@ -231,4 +266,4 @@ def random_like(
     if high is None:
         low, high = 0, low or _highest(dtypes.canonical(dtypes.as_numpy(input.dtype)))
     check_order(low, high)
-    return _randint_like(input, low, high, None, key_of(generator))
+    return _random_like(input, low, high, key_of(generator))

@@ -11,9 +11,10 @@ import numpy as np
 
 from jtoolbox import dtypes
 from jtoolbox.engine import Array, numpy_names, op
+from jtoolbox.engine.graph import NO_DERIVATIVE
 from jtoolbox.ops import return_types
 from jtoolbox.ops.dims import canonical_dim
-from jtoolbox.ops.host import host_value, like
+from jtoolbox.ops.host import host_value, like, needs_graph
 
 __all__ = [
     *("sort", "argsort", "msort", "topk", "kthvalue", "unique", "unique_consecutive"),
@@ -125,23 +126,36 @@ def unique(
     """The different elements, or slices along `dim`, in ascending order.
 
     With `return_inverse` also where each element of `input` is among them, with `return_counts`
-    how often each occurs. Waits for the values; no gradient flows. The result is sorted whatever
-    `sorted` says.
+    how often each occurs. Waits for the values; a backward pass through it raises RuntimeError. The
+    result is sorted whatever `sorted` says.
     """
     value = host_value(input, "unique")
     if dim is None:
-        out, _, inverse, counts = _unique_rows(value.reshape(-1), 0)
+        _, first, inverse, counts = _unique_rows(value.reshape(-1), 0)
         inverse = inverse.reshape(value.shape)
     else:
         dim = canonical_dim(dim, value.ndim)
-        out, _, inverse, counts = _unique_rows(np.atleast_1d(value), dim)
-    return _results(input, out, inverse if return_inverse else None,
+        _, first, inverse, counts = _unique_rows(np.atleast_1d(value), dim)
+    return _results(input, value, first, dim, inverse if return_inverse else None,
                     counts if return_counts else None)  # fmt: skip
 
 
-def _results(input: Any, out: np.ndarray, *more: np.ndarray | None) -> Any:
+@op(saves="none", tags=(NO_DERIVATIVE,), name="unique")
+def _picked(input: Array, places: Array, dim: int | None) -> Array:
+    return jnp.take(input.reshape(-1) if dim is None else jnp.atleast_1d(input), places, dim or 0)
+
+
+def _results(
+    input: Any, value: np.ndarray, places: np.ndarray, dim: int | None, *more: np.ndarray | None
+) -> Any:
+    """The elements or slices of the input at these places, and what else was asked for."""
+    if needs_graph(input):
+        out = _picked(input, places, dim)
+    else:
+        whole = value.reshape(-1) if dim is None else np.atleast_1d(value)
+        out = like(input, np.take(whole, places, dim or 0))
     extra = [like(input, m.reshape(m.shape).astype(np.int64)) for m in more if m is not None]
-    return (like(input, out), *extra) if extra else like(input, out)
+    return (out, *extra) if extra else out
 
 
 def unique_consecutive(
@@ -149,15 +163,15 @@ def unique_consecutive(
 ) -> Any:
     """As `unique`, but only neighbours that are equal become one, and the order stays."""
     value = host_value(input, "unique_consecutive")
+    dim = None if dim is None else canonical_dim(dim, value.ndim)
     rows = value.reshape(-1) if dim is None else np.moveaxis(np.atleast_1d(value), dim, 0)
     flat = rows.reshape(len(rows), rows[:1].size)
     starts = np.ones(len(rows), bool)
     starts[1:] = (flat[1:] != flat[:-1]).any(axis=1)
-    out = rows[starts] if dim is None else np.moveaxis(rows[starts], 0, dim)
     inverse = np.cumsum(starts) - 1
     counts = np.diff(np.append(np.flatnonzero(starts), len(rows)))
     inverse = inverse.reshape(value.shape) if dim is None else inverse
-    return _results(input, np.ascontiguousarray(out), inverse if return_inverse else None,
+    return _results(input, value, np.flatnonzero(starts), dim, inverse if return_inverse else None,
                     counts if return_counts else None)  # fmt: skip
 
 

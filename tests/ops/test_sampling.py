@@ -169,7 +169,7 @@ def test_multinomial_without_replacement_never_repeats():
 def test_arrays_and_keys_work_under_jit():
     @jax.jit
     def f(x, key):
-        return sampling._bernoulli(x, None, key)
+        return sampling_like.bernoulli_samples(x, None, key)
 
     first = f(jnp.full(8, 0.5), jnp.array([1, 2], jnp.uint32))
     again = f(jnp.full(8, 0.5), jnp.array([1, 2], jnp.uint32))
