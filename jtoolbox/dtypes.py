@@ -140,6 +140,24 @@ def kind(numpy_dtype: np.dtype) -> builtins.int:
     return _KINDS[numpy_dtype.kind]
 
 
+def is_half(numpy_dtype: Any) -> builtins.bool:
+    """Whether a type is a float of 16 bits."""
+    return numpy_dtype in (float16.dtype, bfloat16.dtype)
+
+
+def refuse(name: str, x: Any, *kinds: str) -> None:
+    """Raises NotImplementedError if an operand is of a kind that PyTorch's function does not take.
+
+    The kinds are "bool", "int", "float", "complex", and "half" for floats of 16 bits.
+    """
+    d = _operand(x)[1]
+    found = ("bool", "int", "float", "complex")[kind(d)]
+    if found in kinds or ("half" in kinds and is_half(d)):
+        raise NotImplementedError(
+            f'"{name}" not implemented for {from_numpy(d)}: convert it to another dtype first'
+        )
+
+
 def promote_types(a: Any, b: Any) -> np.dtype:
     """The type that holds both: PyTorch's table, which differs from NumPy's in keeping floats."""
     a, b = as_numpy(a), as_numpy(b)

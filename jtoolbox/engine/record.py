@@ -225,6 +225,7 @@ class Op:
         self.name: str = settings.pop("name", None) or function.__name__
         self.promote: tuple[str, ...] = settings.pop("promote", ())
         self.promote_float: bool = settings.pop("promote_float", False)
+        self.refuses: tuple[str, ...] = settings.pop("refuses", ())
         self.view: bool = settings.pop("view", False)
         self.write = settings.pop("write", None)
         self.check = settings.pop("check", None)
@@ -301,6 +302,8 @@ class Op:
     def _body(self, args: Sequence[Any]) -> Any:
         if self.promoted:
             args = self.promotion(list(args))
+        if self.refuses:
+            dtypes.refuse(self.name, args[self.operands[0]], *self.refuses)
         if not self.keyword_only:
             return self.function(*args)
         first = self.keyword_only[0]
@@ -312,12 +315,12 @@ class Op:
         """Casts the promoted operands to PyTorch's common type, after a check of their shapes."""
         present = [i for i in self.promoted if args[i] is not None]
         values = [args[i] for i in present]
-        check_broadcast([np.shape(v) for v in values])
+        shape = check_broadcast([np.shape(v) for v in values])
         result = dtypes.result_type(*values)
         if self.promote_float and dtypes.kind(result) < 2:
             result = dtypes.default_float()
         for i in present:
-            args[i] = jnp.asarray(args[i]).astype(result)
+            args[i] = spread(jnp.asarray(args[i]).astype(result), shape)
         return args
 
     def pure(self, args: list[Any]) -> Any:
@@ -425,14 +428,24 @@ def grad_name(name: str) -> str:
     return "".join(part.capitalize() for part in name.strip("_").split("_")) + "Backward0"
 
 
-def check_broadcast(shapes: Sequence[tuple[int, ...]]) -> None:
-    """Raises PyTorch's error when shapes do not broadcast."""
+def spread(x: Any, shape: tuple[int, ...]) -> Any:
+    """Half precision broadcast to a shape by way of float32; any other type as it is.
+
+    NOTE: sums of gradients. The gradient of what was broadcast is a sum, which XLA's CPU backend
+    forms in the operand's own type: of more than a few thousand terms in bfloat16 it stands still.
+    This way it is summed in float32 and rounded once, as in PyTorch.
+    """
+    if x.shape == shape or not dtypes.is_half(x.dtype):
+        return x
+    return jnp.broadcast_to(x.astype(jnp.float32), shape).astype(x.dtype)
+
+
+def check_broadcast(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """The common shape; raises PyTorch's error when shapes do not broadcast."""
     try:
-        np.broadcast_shapes(*shapes)
+        return np.broadcast_shapes(*shapes)
     except ValueError:
         pass
-    else:
-        return
     known: tuple[int, ...] = ()
     for shape in shapes:
         rank = max(len(known), len(shape))
@@ -445,6 +458,7 @@ def check_broadcast(shapes: Sequence[tuple[int, ...]]) -> None:
                     "do not broadcast. Reshape or unsqueeze one of them."
                 )
         known = tuple(y if x == 1 else x for x, y in zip(a, b, strict=True))
+    return known
 
 
 def common_device(name: str, inputs: Sequence[Any]) -> Any:
@@ -602,7 +616,8 @@ def op(function: Any = None, **settings: Any) -> Any:
 
     Parameters annotated `Array` are operands, `Sequence[Array]` lists of them, `Key` a random key;
     the others are static. Settings: `promote` (names of operands cast to PyTorch's common type),
-    `promote_float` (integers among them become floats), `saves` (what PyTorch's backward reads:
+    `promote_float` (integers among them become floats), `refuses` (kinds of numbers, as in
+    `dtypes.refuse`, that the first operand may not hold), `saves` (what PyTorch's backward reads:
     "inputs", "output", "both" or "none"), `differentiable`, `view` (the result is a view of the
     first operand) with `write(base, value, ...)`, `check(...)` for values known on the host,
     `creates` (returns Tensors though it has no tensor operand) with `host` (the same by NumPy,

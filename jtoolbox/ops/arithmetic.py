@@ -12,8 +12,8 @@ import numpy as np
 from jtoolbox import dtypes
 from jtoolbox.engine import Array, op
 from jtoolbox.engine.graph import NO_DERIVATIVE
-from jtoolbox.engine.record import check_broadcast
-from jtoolbox.ops.elementwise import as_float, is_complex, is_integer
+from jtoolbox.engine.record import check_broadcast, spread
+from jtoolbox.ops.elementwise import as_float, is_complex, is_integer, widened
 
 __all__ = [
     *("add", "addcdiv", "addcmul", "div", "divide", "float_power", "floor_divide", "fmod"),
@@ -26,9 +26,9 @@ _pair = functools.partial(op, promote=("input", "other"))
 
 def promoted(*operands: Array) -> list[Array]:
     """The operands in their common type, for functions that must see their own types before."""
-    check_broadcast([np.shape(x) for x in operands])
+    shape = check_broadcast([np.shape(x) for x in operands])
     common = dtypes.result_type(*operands)
-    return [jnp.asarray(x).astype(common) for x in operands]
+    return [spread(jnp.asarray(x).astype(common), shape) for x in operands]
 
 
 # Sums and products
@@ -125,6 +125,7 @@ def div(input: Array, other: Array, *, rounding_mode: str | None = None) -> Arra
         )
     if rounding_mode is None:
         return as_float(input) / as_float(other)
+    dtypes.refuse("div", input, "bool", "complex")
     input, other = jnp.broadcast_arrays(input, other)
     if rounding_mode == "floor":
         return _constant(_floor_quotient(input, other))
@@ -141,7 +142,7 @@ def true_divide(input: Array, other: Array) -> Array:
     return div(input, other)
 
 
-@_division(tags=(NO_DERIVATIVE,))
+@_division(tags=(NO_DERIVATIVE,), refuses=("bool", "complex"))
 def floor_divide(input: Array, other: Array) -> Array:
     """The quotient rounded down, towards minus infinity. A backward pass through it raises."""
     return _constant(_floor_quotient(*jnp.broadcast_arrays(input, other)))
@@ -162,13 +163,13 @@ _remainder.defjvps(lambda t, _, x, y: t, lambda t, _, x, y: -_floor_quotient(x, 
 _fmod.defjvps(lambda t, _, x, y: t, lambda t, _, x, y: -jnp.trunc(x / y) * t)
 
 
-@_division()
+@_division(refuses=("bool", "complex"))
 def remainder(input: Array, other: Array) -> Array:
     """What is left of the division rounded down: it has the sign of `other`, as Python's %."""
     return _remainder(*jnp.broadcast_arrays(input, other))
 
 
-@_division()
+@_division(refuses=("bool", "complex"))
 def fmod(input: Array, other: Array) -> Array:
     """What is left of the division rounded towards zero: it has the sign of `input`, as C's."""
     return _fmod(*jnp.broadcast_arrays(input, other))
@@ -250,7 +251,7 @@ def ldexp(input: Array, other: Array) -> Array:
     """input * 2^other."""
     x, y = jnp.asarray(input), jnp.asarray(other)
     common = dtypes.canonical(dtypes.result_type(x, y, 1.0))
-    (power,) = _wide(y.astype(common))
+    (power,) = widened(y.astype(common))
     return x.astype(common) * jnp.exp2(power).astype(common)
 
 
@@ -269,25 +270,19 @@ def lerp(input: Array, end: Array, weight: Array) -> Array:
             f"expected dtype {dtypes.from_numpy(input.dtype)} for `end` but got dtype "
             f"{dtypes.from_numpy(end.dtype)}"
         )
-    x, y, w = _wide(input, end, jnp.asarray(weight).astype(input.dtype))
+    x, y, w = widened(input, end, jnp.asarray(weight).astype(input.dtype))
     near = jnp.abs(w) < 0.5
     return jnp.where(near, x + w * (y - x), y - (y - x) * (1 - w)).astype(input.dtype)
-
-
-def _wide(*operands: Array) -> list[Array]:
-    """Half precision as float32, so that a result is rounded once."""
-    half = [x.dtype.itemsize == 2 and not is_integer(x) for x in operands]
-    return [x.astype(jnp.float32) if h else x for x, h in zip(operands, half, strict=True)]
 
 
 def _times(value: Array | None, x: Array) -> Array:
     return x if value is None else jnp.asarray(value).astype(x.dtype) * x
 
 
-@op(promote=("input", "tensor1", "tensor2"))
+@op(promote=("input", "tensor1", "tensor2"), refuses=("bool",))
 def addcmul(input: Array, tensor1: Array, tensor2: Array, *, value: Array | None = None) -> Array:
     """input + value * tensor1 * tensor2, where value is 1 if not given."""
-    x, first, second = _wide(input, tensor1, tensor2)
+    x, first, second = widened(input, tensor1, tensor2)
     return (x + _times(value, first) * second).astype(input.dtype)
 
 
@@ -303,7 +298,7 @@ def addcdiv(input: Array, tensor1: Array, tensor2: Array, *, value: Array | None
             "float for a true division, or use trunc(tensor1 / tensor2)."
         )
     common = promoted(input, tensor1, tensor2)
-    x, numerator, denominator = _wide(*common)
+    x, numerator, denominator = widened(*common)
     return (x + _times(value, numerator) / denominator).astype(common[0].dtype)
 
 

@@ -25,8 +25,14 @@ __all__ = [
     *("scaled_modified_bessel_k0", "scaled_modified_bessel_k1", "spherical_bessel_j0"),
 ]
 
-_value = functools.partial(op, promote=("input",), promote_float=True, differentiable=False)
-_to_float = functools.partial(op, promote=("input",), promote_float=True)
+_value = functools.partial(
+    op,
+    promote=("input",),
+    promote_float=True,
+    refuses=("complex", "half"),
+    differentiable=False,
+)
+_to_float = functools.partial(op, promote=("input",), promote_float=True, refuses=("complex",))
 
 _EULER = 0.5772156649015329
 _FAR = 25.0  # beyond it the expansions for large x are exact to rounding

@@ -47,28 +47,28 @@ def bitwise_xor(input: Array, other: Array) -> Array:
     return input ^ other
 
 
-@_pair()
+@_pair(refuses=("bool",))
 def bitwise_left_shift(input: Array, other: Array) -> Array:
     """input * 2^other."""
     _bits("lshift", input)
     return jnp.left_shift(input, other)
 
 
-@_pair()
+@_pair(refuses=("bool",))
 def bitwise_right_shift(input: Array, other: Array) -> Array:
     """input / 2^other, rounded down."""
     _bits("rshift", input)
     return jnp.right_shift(input, other)
 
 
-@_pair()
+@_pair(refuses=("bool",))
 def gcd(input: Array, other: Array) -> Array:
     """The greatest common divisor; gcd(0, 0) is 0."""
     _bits("gcd", input)
     return jnp.gcd(input, other)
 
 
-@_pair()
+@_pair(refuses=("bool",))
 def lcm(input: Array, other: Array) -> Array:
     """The least common multiple."""
     _bits("lcm", input)

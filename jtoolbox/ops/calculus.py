@@ -34,13 +34,13 @@ def _panels(y: Array, x: Array | None, dx: Array, dim: int) -> tuple[Array, int]
     return as_float(jnp.diff(x, axis=axis) * (left + right)) / 2, dim
 
 
-@op(name="trapezoid")
+@op(name="trapezoid", refuses=("bool",))
 def _trapezoid(y: Array, x: Array | None, dx: Array, dim: int) -> Array:
     areas, dim = _panels(y, x, dx, dim)
     return jnp.sum(areas, dim)
 
 
-@op(name="cumulative_trapezoid")
+@op(name="cumulative_trapezoid", refuses=("bool",))
 def _cumulative(y: Array, x: Array | None, dx: Array, dim: int) -> Array:
     areas, dim = _panels(y, x, dx, dim)
     return jnp.cumsum(areas, dim)
@@ -80,10 +80,12 @@ def _slope(x: Array, spacing: Array, dim: int, edge_order: int) -> Array:
     return jnp.moveaxis(jnp.concatenate([first, inner, last], -1), -1, dim)
 
 
-@op(saves="none", name="gradient")
+@op(saves="none", name="gradient", refuses=("bool",))
 def _gradient(
     input: Array, spacing: Sequence[Array], dims: tuple[int, ...], edge_order: int
 ) -> tuple[Array, ...]:
+    if input.dtype == jnp.uint8:
+        raise RuntimeError("torch.gradient does not support uint8 input, whose differences wrap.")
     if not jnp.issubdtype(input.dtype, jnp.inexact):
         input = input.astype(jnp.float32)
     real = jnp.real(input).dtype
@@ -94,7 +96,9 @@ def _gradient(
 
 
 @numpy_names
-def gradient(input: Any, *, spacing: Any = None, dim: Any = None, edge_order: int = 1) -> list[Any]:
+def gradient(
+    input: Any, *, spacing: Any = None, dim: Any = None, edge_order: int = 1
+) -> tuple[Any, ...]:
     """The derivative of sampled values along each dimension in `dim`, of second order inside.
 
     `spacing` is the step (1, a number, or one for each dimension) or a list with the places of the
@@ -126,4 +130,4 @@ def gradient(input: Any, *, spacing: Any = None, dim: Any = None, edge_order: in
                 f"torch.gradient expected {input.shape[d]} coordinates for dimension {d}, got "
                 f"{len(s)}"
             )
-    return list(_gradient(input, spacings, dims, edge_order))
+    return tuple(_gradient(input, spacings, dims, edge_order))

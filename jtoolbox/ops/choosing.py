@@ -22,31 +22,31 @@ __all__ = [
 _pair = functools.partial(op, promote=("input", "other"))
 
 
-@_pair()
+@_pair(refuses=("complex",))
 def maximum(input: Array, other: Array) -> Array:
     """The larger number, NaN if either is; equal ones share the gradient in halves."""
     return jnp.maximum(input, other)
 
 
-@_pair()
+@_pair(refuses=("complex",))
 def minimum(input: Array, other: Array) -> Array:
     """The smaller number, NaN if either is; equal ones share the gradient in halves."""
     return jnp.minimum(input, other)
 
 
-@_pair()
+@_pair(refuses=("complex",))
 def fmax(input: Array, other: Array) -> Array:
     """The larger number, NaN only if both are; `input` gets the gradient of equal ones."""
     return jnp.where((input >= other) | jnp.isnan(other), input, other)
 
 
-@_pair()
+@_pair(refuses=("complex",))
 def fmin(input: Array, other: Array) -> Array:
     """The smaller number, NaN only if both are; `input` gets the gradient of equal ones."""
     return jnp.where((input <= other) | jnp.isnan(other), input, other)
 
 
-@op(promote=("input", "min", "max"))
+@op(promote=("input", "min", "max"), refuses=("complex",))
 def clamp(input: Array, min: Array | None = None, max: Array | None = None) -> Array:
     """Keeps elements between two bounds, numbers or tensors; a NaN in any of them stays.
 
@@ -54,6 +54,8 @@ def clamp(input: Array, min: Array | None = None, max: Array | None = None) -> A
     """
     if min is None and max is None:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+    if min is not None and max is not None:
+        dtypes.refuse("clamp", input, "bool")
     x = input
     if min is not None:
         x = jnp.where((x < min) | jnp.isnan(min), min, x)
@@ -94,7 +96,7 @@ def where(condition: Array, input: Any = None, other: Any = None) -> Any:
     return _where(condition, input, other)
 
 
-@op(promote=("input", "other"), promote_float=True)
+@op(promote=("input", "other"), promote_float=True, refuses=("complex",))
 def copysign(input: Array, other: Array) -> Array:
     """The size of input with the sign of other."""
     x, y = jnp.broadcast_arrays(input, other)
@@ -103,7 +105,7 @@ def copysign(input: Array, other: Array) -> Array:
     return jnp.where(x == 0, jnp.copysign(jax.lax.stop_gradient(x), y), x * factor)
 
 
-@op(promote=("input", "other"))
+@op(promote=("input", "other"), refuses=("bool", "int", "complex"))
 def nextafter(input: Array, other: Array) -> Array:
     """The next number after input on the way to other. Its gradient is that of input, 0 where both
     are equal."""
@@ -111,7 +113,7 @@ def nextafter(input: Array, other: Array) -> Array:
     return jnp.nextafter(x, y) + jnp.where(x == y, 0, input - x)
 
 
-@op(tags=(NO_DERIVATIVE,))
+@op(tags=(NO_DERIVATIVE,), refuses=("complex",))
 def heaviside(input: Array, values: Array) -> Array:
     """0 below zero, 1 above, and `values` at zero. A backward pass through it raises."""
     if input.dtype != values.dtype:

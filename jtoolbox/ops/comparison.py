@@ -189,7 +189,7 @@ def allclose(
     return bool(_all_close(input, other, rtol, atol, equal_nan))
 
 
-@_tested()
+@_tested(name="isin", refuses=("bool", "complex"))
 def _isin(elements: Array, test_elements: Array, assume_unique: bool, invert: bool) -> Array:
     return jnp.isin(elements, test_elements, assume_unique=assume_unique, invert=invert)
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from jtoolbox import dtypes
 from jtoolbox.engine import Array, op
-from jtoolbox.ops.elementwise import is_complex, is_integer
+from jtoolbox.ops.elementwise import is_complex
 
 __all__ = [
     *("angle", "complex", "conj", "conj_physical", "imag", "polar", "real", "resolve_conj"),
@@ -58,24 +58,28 @@ def resolve_neg(input: Array) -> Array:
 
 @op(saves="none")
 def complex(real: Array, imag: Array) -> Array:
-    """real + i * imag. Raises RuntimeError unless both are floats of one type."""
-    if is_integer(real) or is_integer(imag):
-        raise RuntimeError(
-            "Expected both inputs to be Half, Float or Double tensors but got "
-            f"{dtypes.from_numpy(real.dtype)} and {dtypes.from_numpy(imag.dtype)}"
-        )
-    _same_dtype(real, imag)
+    """real + i * imag. Raises RuntimeError unless both are float32 or both are float64."""
+    _check_parts(real, imag)
     return jax.lax.complex(*jnp.broadcast_arrays(real, imag))
 
 
 @op(saves="both")
 def polar(abs: Array, angle: Array) -> Array:
-    """abs * (cos(angle) + i * sin(angle))."""
-    _same_dtype(abs, angle)
+    """abs * (cos(angle) + i * sin(angle)). Raises RuntimeError as `complex` does."""
+    _check_parts(abs, angle)
     return jax.lax.complex(abs * jnp.cos(angle), abs * jnp.sin(angle))
 
 
-def _same_dtype(a: Array, b: Array) -> None:
+def _check_parts(a: Array, b: Array) -> None:
+    """Raises RuntimeError for types of which no complex number is made."""
+    for x in (a, b):
+        if x.dtype == jnp.float16:
+            raise RuntimeError("complex32 is not supported, as JAX has none: use .float()")
+        if x.dtype not in (jnp.float32, jnp.float64):
+            raise RuntimeError(
+                "Expected both inputs to be Half, Float or Double tensors but got "
+                f"{dtypes.from_numpy(a.dtype)} and {dtypes.from_numpy(b.dtype)}"
+            )
     if a.dtype != b.dtype:
         raise RuntimeError(
             f"Expected object of scalar type {dtypes.from_numpy(a.dtype)} but got scalar type "

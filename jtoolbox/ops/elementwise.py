@@ -41,6 +41,11 @@ def is_complex(x: Array) -> bool:
     return jnp.issubdtype(x.dtype, jnp.complexfloating)
 
 
+def widened(*operands: Array) -> list[Array]:
+    """Half precision as float32, so that a result is rounded once."""
+    return [x.astype(jnp.float32) if dtypes.is_half(x.dtype) else x for x in operands]
+
+
 # Exponentials, logarithms, roots
 
 
@@ -53,7 +58,8 @@ def exp(input: Array) -> Array:
 @_to_float(saves="output")
 def exp2(input: Array) -> Array:
     """2 to the power of each element."""
-    return jnp.exp2(input)
+    (x,) = widened(input)
+    return jnp.exp2(x).astype(input.dtype)
 
 
 @_to_float(saves="output")
@@ -186,13 +192,13 @@ def atanh(input: Array) -> Array:
     return jnp.arctanh(input)
 
 
-@_to_float(saves="none")
+@_to_float(saves="none", refuses=("complex",))
 def deg2rad(input: Array) -> Array:
     """Degrees to radians."""
     return input * (math.pi / 180)
 
 
-@_to_float(saves="none")
+@_to_float(saves="none", refuses=("complex",))
 def rad2deg(input: Array) -> Array:
     """Radians to degrees."""
     return input * (180 / math.pi)
@@ -213,7 +219,7 @@ def sigmoid(input: Array) -> Array:
     return jax.nn.sigmoid(input)
 
 
-@_to_float()
+@_to_float(refuses=("complex",))
 def logit(input: Array, eps: Array | None = None) -> Array:
     """log(x / (1 - x)), the inverse of sigmoid; with `eps`, x is first kept in [eps, 1 - eps]."""
     x = input
@@ -273,7 +279,7 @@ def _magnitude_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array
     return size, jnp.real(jnp.conj(jnp.where(size == 0, 0, x / jnp.where(size == 0, 1, size))) * t)
 
 
-@op
+@op(refuses=("bool",))
 def abs(input: Array) -> Array:
     """The absolute value; its gradient at 0 is 0."""
     return magnitude(input)
@@ -281,9 +287,9 @@ def abs(input: Array) -> Array:
 
 @op(saves="none")
 def sign(input: Array) -> Array:
-    """-1, 0 or 1. Raises RuntimeError for complex numbers, which have `sgn`."""
+    """-1, 0 or 1. Raises NotImplementedError for complex numbers, which have `sgn`."""
     if is_complex(input):
-        raise RuntimeError("Unlike NumPy, torch.sign doesn't support complex numbers: use sgn")
+        raise NotImplementedError("torch.sign doesn't support complex numbers: use sgn")
     return signs(input)
 
 
@@ -296,7 +302,7 @@ def sgn(input: Array) -> Array:
     return jnp.where(input == 0, 0, input / size)
 
 
-@op(differentiable=False)
+@op(differentiable=False, refuses=("complex",))
 def signbit(input: Array) -> Array:
     """Whether the sign is negative, that of -0.0 included."""
     if input.dtype == bool:
@@ -310,25 +316,25 @@ def _whole(x: Array, f: Array) -> Array:
     return x if is_integer(x) else f(x)
 
 
-@op(saves="none")
+@op(saves="none", refuses=("complex",))
 def floor(input: Array) -> Array:
     """The largest whole number not above x; integers stay as they are."""
     return _whole(input, jnp.floor)
 
 
-@op(saves="none")
+@op(saves="none", refuses=("complex",))
 def ceil(input: Array) -> Array:
     """The smallest whole number not below x; integers stay as they are."""
     return _whole(input, jnp.ceil)
 
 
-@op(saves="none")
+@op(saves="none", refuses=("complex",))
 def trunc(input: Array) -> Array:
     """x without its fraction; integers stay as they are."""
     return _whole(input, jnp.trunc)
 
 
-@op(saves="none")
+@op(saves="none", refuses=("complex",))
 def round(input: Array, *, decimals: int = 0) -> Array:
     """The nearest number with so many decimals, ties to the even one. Its gradient is 0."""
     if not decimals:
@@ -342,7 +348,7 @@ def round(input: Array, *, decimals: int = 0) -> Array:
     return jnp.round(input / scale) * scale
 
 
-@op(saves="none")
+@op(saves="none", refuses=("complex",))
 def frac(input: Array) -> Array:
     """x - trunc(x)."""
     if is_integer(input):
@@ -350,7 +356,7 @@ def frac(input: Array) -> Array:
     return input - jnp.trunc(input)
 
 
-@op
+@op(refuses=("complex",))
 def frexp(input: Array) -> tuple[Array, Array]:
     """(mantissa, exponent) with x = mantissa * 2^exponent and 0.5 <= |mantissa| < 1."""
     if is_integer(input):
@@ -385,15 +391,21 @@ def _replace_non_finite(x: Array, nan: Array, posinf: Array, neginf: Array) -> A
     return jnp.where(x == -jnp.inf, low, x)
 
 
-@op(differentiable=False)
+@op(differentiable=False, refuses=("float", "complex"))
 def bitwise_not(input: Array) -> Array:
-    """All bits inverted; logical not for bools. Raises TypeError for floats."""
-    if not is_integer(input):
+    """All bits inverted; logical not for bools. Raises NotImplementedError for floats."""
+    return ~input
+
+
+def invert(input: Array) -> Array:
+    """The operator `~`: as `bitwise_not`, but raises TypeError for floats."""
+    d = dtypes.as_numpy(input.dtype)
+    if dtypes.kind(d) > 1:
         raise TypeError(
             "~ (operator.invert) is only implemented on integer and Boolean-type tensors, "
-            f"got {dtypes.from_numpy(input.dtype)}"
+            f"got {dtypes.from_numpy(d)}"
         )
-    return ~input
+    return bitwise_not(input)
 
 
 absolute, negative, fix = abs, neg, trunc

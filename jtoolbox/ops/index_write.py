@@ -80,7 +80,7 @@ def index_copy(input: Array, dim: int, index: Array, source: Array) -> Array:
     return jnp.reshape(x.at[places].set(source, mode="drop", unique_indices=True), input.shape)
 
 
-@op(check=_check, saves="inputs", name="index_reduce")
+@op(check=_check, saves="inputs", name="index_reduce", refuses=("complex",))
 def _index_reduce(
     input: Array, dim: int, index: Array, source: Array, reduce: str, include_self: bool = True
 ) -> Array:

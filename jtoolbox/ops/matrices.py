@@ -69,7 +69,7 @@ def triu(input: Array, diagonal: int = 0) -> Array:
     return jnp.triu(input, diagonal)
 
 
-@op(saves="none")
+@op(saves="none", refuses=("bool",))
 def trace(input: Array) -> Array:
     """The sum of a matrix's diagonal."""
     if input.ndim != 2:

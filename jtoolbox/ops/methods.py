@@ -30,6 +30,7 @@ from jtoolbox.ops import (
     strides,
 )
 from jtoolbox.ops.dims import canonical_dim
+from jtoolbox.ops.elementwise import invert
 from jtoolbox.ops.torch_names import MODULE_NAMES, TENSOR_NAMES
 
 __all__ = ["install", "missing_attribute", "missing_name"]
@@ -254,7 +255,7 @@ _BINARY = {
     "rshift": "bitwise_right_shift",
 }
 _COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
-_UNARY = {"neg": "neg", "pos": "positive", "abs": "abs", "invert": "bitwise_not"}
+_UNARY = {"neg": "neg", "pos": "positive", "abs": "abs"}
 
 # In-place methods whose name says another function than the one without underscore.
 _WRITES: dict[str, Callable[..., Any]] = {
@@ -447,6 +448,7 @@ def _install_operators(tensor: type, functions: dict[str, Any]) -> None:
         setattr(tensor, f"__{name}__", _comparison(name, functions[name]))
     for operator, name in _UNARY.items():
         setattr(tensor, f"__{operator}__", functions[name])
+    tensor.__invert__ = invert  # type: ignore[attr-defined]
 
 
 # --- names that are not there ---------------------------------------------------------------------

@@ -32,6 +32,8 @@ def real_type(x: Array) -> Any:
 
 def vector_norm_of(x: Array, p: float, dims: tuple[int, ...], keepdim: bool) -> Array:
     """(sum |x|^p)^(1/p) over dims; the largest or smallest |x| for p = inf, -inf; a count for 0."""
+    if dtypes.is_half(x.dtype):
+        return vector_norm_of(x.astype(jnp.float32), p, dims, keepdim).astype(x.dtype)
     if p == 2:
         squares = jnp.real(x * jnp.conj(x)) if is_complex(x) else x * x
         return safe_sqrt(jnp.sum(squares, dims, keepdims=keepdim))
@@ -93,9 +95,8 @@ def norm(
         return nuclear_norm(x, dims, keepdim)
     if isinstance(p, str) and p != "fro":
         raise RuntimeError(f"linalg.matrix_norm: Order {p} not supported: give 'fro' or 'nuc'.")
-    wide = x.astype(jnp.float32) if x.dtype.itemsize == 2 else x
     order = 2.0 if p is None or p == "fro" else float(p)
-    return vector_norm_of(wide, order, dims, keepdim).astype(real_type(x))
+    return vector_norm_of(x, order, dims, keepdim)
 
 
 def nuclear_norm(x: Array, dims: tuple[int, ...], keepdim: bool) -> Array:
@@ -161,7 +162,7 @@ def linalg_norm(
 @op(saves="both")
 def dist(input: Array, other: Array, p: float = 2) -> Array:
     """The p-norm of input - other."""
-    gap = input - other
+    gap = float_for_norm("dist", input - other, None)
     return vector_norm_of(gap, float(p), tuple(range(gap.ndim)), False)
 
 
@@ -179,7 +180,7 @@ _COMPUTE_MODES = (
 )
 
 
-@op(saves="both")
+@op(saves="both", refuses=("bool", "int", "complex", "half"))
 def cdist(
     x1: Array,
     x2: Array,

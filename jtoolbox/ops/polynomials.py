@@ -23,7 +23,11 @@ __all__ = [
 ]
 
 _polynomial = functools.partial(
-    op, promote=("input", "n"), promote_float=True, differentiable=False
+    op,
+    promote=("input", "n"),
+    promote_float=True,
+    refuses=("complex", "half"),
+    differentiable=False,
 )
 Step = Callable[[Array, Array, Array], Array]
 

@@ -18,9 +18,10 @@ __all__ = [
 
 _to_float = functools.partial(op, promote=("input",), promote_float=True)
 _both_to_float = functools.partial(op, promote=("input", "other"), promote_float=True)
+_both = functools.partial(op, promote=("input", "other"))
 
 
-@_to_float()
+@_to_float(refuses=("complex",))
 def entr(input: Array) -> Array:
     """-x log(x): 0 at 0, -inf below."""
     safe = jnp.where(input > 0, input, 1)
@@ -28,19 +29,19 @@ def entr(input: Array) -> Array:
     return jnp.where(jnp.isnan(input), input, out)
 
 
-@_to_float()
+@_to_float(refuses=("complex",))
 def ndtr(input: Array) -> Array:
     """The area under the standard normal density from -inf to x."""
     return jax.lax.erfc(-input * math.sqrt(0.5)) / 2
 
 
-@_to_float(saves="both")
+@_to_float(saves="both", refuses=("complex", "half"))
 def ndtri(input: Array) -> Array:
     """The inverse of `ndtr`: infinite at 0 and 1, NaN outside."""
     return jax.scipy.special.ndtri(input)
 
 
-@_to_float()
+@_to_float(refuses=("complex", "half"))
 def log_ndtr(input: Array) -> Array:
     """The logarithm of `ndtr`, accurate far below 0."""
     return jax.scipy.special.log_ndtr(input)
@@ -69,13 +70,13 @@ def _erfcx_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Ar
     return y, (2 * x * y - 2 / math.sqrt(math.pi)) * t
 
 
-@_to_float(saves="both")
+@_to_float(saves="both", refuses=("complex", "half"))
 def erfcx(input: Array) -> Array:
     """exp(x^2) erfc(x), without underflow."""
     return _erfcx(input)
 
 
-@_both_to_float()
+@_both(refuses=("bool", "int", "complex"))
 def igamma(input: Array, other: Array) -> Array:
     """The lower incomplete gamma function P(input, other), regularized.
 
@@ -85,7 +86,7 @@ def igamma(input: Array, other: Array) -> Array:
     return jnp.where(x == 0, jnp.where(y > 0, 1, jnp.nan), jax.scipy.special.gammainc(x, y))
 
 
-@_both_to_float()
+@_both(refuses=("bool", "int", "complex"))
 def igammac(input: Array, other: Array) -> Array:
     """The upper incomplete gamma function Q = 1 - P(input, other), regularized.
 
@@ -95,14 +96,14 @@ def igammac(input: Array, other: Array) -> Array:
     return jnp.where(x == 0, jnp.where(y > 0, 0, jnp.nan), jax.scipy.special.gammaincc(x, y))
 
 
-@_both_to_float()
+@_both_to_float(refuses=("complex",))
 def xlog1py(input: Array, other: Array) -> Array:
     """input * log(1 + other), and 0 where input is 0 unless other is NaN."""
     undefined = (input == 0) & ((other <= -1) | (other == np.inf))
     return input * jnp.log1p(jnp.where(undefined, 0, other))
 
 
-@_both_to_float(saves="both")
+@_both_to_float(saves="both", refuses=("complex", "half"))
 def zeta(input: Array, other: Array) -> Array:
     """Hurwitz' zeta function: the sum over k >= 0 of (k + other)^-input, for input > 1."""
     return jax.scipy.special.zeta(input, other)

@@ -12,6 +12,7 @@ import numpy as np
 
 from jtoolbox import dtypes
 from jtoolbox.engine import Array, op
+from jtoolbox.engine.record import spread
 from jtoolbox.ops.arithmetic import promoted
 from jtoolbox.ops.dims import canonical_dim
 
@@ -129,6 +130,11 @@ def mm(input: Array, mat2: Array) -> Array:
 @op
 def bmm(input: Array, mat2: Array) -> Array:
     """Products of two batches of matrices, (b, n, m) and (b, m, p); nothing broadcasts."""
+    _check_bmm(input, mat2)
+    return input @ mat2
+
+
+def _check_bmm(input: Array, mat2: Array) -> None:
     for name, x in (("batch1", input), ("batch2", mat2)):
         if x.ndim != 3:
             raise RuntimeError(f"{name} must be a 3D tensor, got shape {tuple(x.shape)}")
@@ -138,7 +144,6 @@ def bmm(input: Array, mat2: Array) -> Array:
             f"Expected size for first two dimensions of batch2 tensor to be: "
             f"[{input.shape[0]}, {input.shape[2]}] but got: [{mat2.shape[0]}, {mat2.shape[1]}]."
         )
-    return input @ mat2
 
 
 @op
@@ -193,7 +198,13 @@ def outer(input: Array, vec2: Array) -> Array:
 def kron(input: Array, other: Array) -> Array:
     """The Kronecker product: every element of `input` times the whole of `other`."""
     common = dtypes.result_type(input, other)
-    return jnp.kron(input.astype(common), other.astype(common))
+    rank = max(input.ndim, other.ndim)
+    a, b = (x.astype(common).reshape((1,) * (rank - x.ndim) + x.shape) for x in (input, other))
+    # Dimensions (a0, b0, a1, b1, ...), in which every element of one meets every one of the other.
+    a, b = jnp.expand_dims(a, range(1, 2 * rank, 2)), jnp.expand_dims(b, range(0, 2 * rank, 2))
+    shape = np.broadcast_shapes(a.shape, b.shape)
+    product = spread(a, shape) * spread(b, shape)
+    return product.reshape([m * n for m, n in zip(shape[::2], shape[1::2], strict=True)])
 
 
 # A product added to a tensor
@@ -211,12 +222,13 @@ def _plus(input: Array, product: Array, beta: Array | None, alpha: Array | None)
             f"The expanded size of the tensor must match the existing size: the product has shape "
             f"{tuple(shape)}, to which input of shape {tuple(input.shape)} does not broadcast"
         )
+    start = spread(input, shape)
     if alpha is not None:
         product = jnp.asarray(alpha).astype(product.dtype) * product
     if beta is not None:
-        factor = jnp.asarray(beta).astype(input.dtype)
-        input = jnp.where(factor == 0, jnp.zeros((), input.dtype), factor * input)
-    return input + product
+        factor = jnp.asarray(beta).astype(start.dtype)
+        start = jnp.where(factor == 0, jnp.zeros((), start.dtype), factor * start)
+    return start + product
 
 
 @op
@@ -263,7 +275,8 @@ def addbmm(
     alpha: Array | None = None,
 ) -> Array:
     """beta * input + alpha * the sum over the batch of batch1 @ batch2."""
-    return _plus(input, jnp.sum(bmm(batch1, batch2), 0), beta, alpha)
+    _check_bmm(batch1, batch2)
+    return _plus(input, jnp.einsum("bnm,bmp->np", batch1, batch2), beta, alpha)
 
 
 @op
@@ -298,7 +311,7 @@ def chain_matmul(*matrices: Any) -> Any:
     return matrices[0] if len(matrices) == 1 else _multi_dot(list(matrices))
 
 
-@op(name="cross")
+@op(name="cross", refuses=("bool",))
 def linalg_cross(input: Array, other: Array, *, dim: int = -1) -> Array:
     """The cross product of vectors of length 3 along `dim`."""
     if input.ndim != other.ndim:

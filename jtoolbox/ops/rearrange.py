@@ -11,6 +11,7 @@ import numpy as np
 from jtoolbox import dtypes
 from jtoolbox.engine import Array, numpy_names, op
 from jtoolbox.ops.dims import canonical_dim
+from jtoolbox.ops.elementwise import widened
 from jtoolbox.ops.host import host_value
 from jtoolbox.ops.joining import cat
 from jtoolbox.ops.shape import reshape, sizes
@@ -28,7 +29,8 @@ def _tile(input: Array, dims: tuple[int, ...]) -> Array:
         total = [n * k for n, k in zip(shape, dims, strict=True)]
         wrong = next(n for n in total if n < 0)
         raise RuntimeError(f"Trying to create tensor with negative dimension {wrong}: {total}")
-    return jnp.tile(input, dims)
+    (x,) = widened(input)
+    return jnp.tile(x, dims).astype(input.dtype)
 
 
 def repeat(input: Any, *args: Any, repeats: Any = None) -> Any:

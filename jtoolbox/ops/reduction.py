@@ -36,19 +36,26 @@ def accumulated(x: Array, dtype: Any) -> Array:
 # Sums
 
 
+def _type_to_name(x: Array) -> Any:
+    """The type in which JAX shall add: that of x. Unnamed, half precision is added up in float32
+    and rounded once."""
+    return None if dtypes.is_half(x.dtype) else x.dtype
+
+
 @op(saves="none")
 def sum(input: Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Array:
     """The sum over `dim` (all dimensions if None). Integers and bools sum to int64."""
     x = accumulated(input, dtype)
-    return jnp.sum(x, canonical_dims(dim, x.ndim), dtype=x.dtype, keepdims=keepdim)
+    return jnp.sum(x, canonical_dims(dim, x.ndim), dtype=_type_to_name(x), keepdims=keepdim)
 
 
-@op
+@op(refuses=("complex",))
 def nansum(input: Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Array:
     """The sum over `dim` of what is not NaN."""
     x = accumulated(input, dtype)
     dims = canonical_dims(dim, x.ndim)
-    return jnp.sum(jnp.where(jnp.isnan(x), 0, x), dims, dtype=x.dtype, keepdims=keepdim)
+    present = jnp.where(jnp.isnan(x), 0, x)
+    return jnp.sum(present, dims, dtype=_type_to_name(x), keepdims=keepdim)
 
 
 @op(saves="both")
@@ -57,7 +64,7 @@ def prod(
 ) -> Array:
     """The product over `dim` (all dimensions if None); its gradient is right at zeros too."""
     x = accumulated(input, dtype)
-    return jnp.prod(x, canonical_dims(dim, x.ndim), dtype=x.dtype, keepdims=keepdim)
+    return jnp.prod(x, canonical_dims(dim, x.ndim), dtype=_type_to_name(x), keepdims=keepdim)
 
 
 def _floats_to_average(name: str, x: Array, dtype: Any) -> Array:
@@ -78,7 +85,7 @@ def mean(input: Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any = 
     return jnp.mean(x, canonical_dims(dim, x.ndim), keepdims=keepdim)
 
 
-@op
+@op(refuses=("complex",))
 def nanmean(input: Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Array:
     """The mean over `dim` of what is not NaN."""
     x = _floats_to_average("nanmean", input, dtype)
@@ -248,19 +255,19 @@ def _amax(name: str, x: Array, dim: Dims, keepdim: bool, reduce: Any) -> Array:
     return reduce(x, dims, keepdims=keepdim)
 
 
-@op(saves="both")
+@op(saves="both", refuses=("complex",))
 def amax(input: Array, dim: Dims = (), keepdim: bool = False) -> Array:
     """The largest element over one or more dimensions; equal ones share the gradient."""
     return _amax("amax", input, dim, keepdim, jnp.max)
 
 
-@op(saves="both")
+@op(saves="both", refuses=("complex",))
 def amin(input: Array, dim: Dims = (), keepdim: bool = False) -> Array:
     """The smallest element over one or more dimensions; equal ones share the gradient."""
     return _amax("amin", input, dim, keepdim, jnp.min)
 
 
-@op(saves="both")
+@op(saves="both", refuses=("complex",))
 def aminmax(input: Array, *, dim: int | None = None, keepdim: bool = False) -> tuple[Array, Array]:
     """(min, max) over `dim`, or over all elements."""
     if input.size == 0 and dim is None:
@@ -288,13 +295,13 @@ def _arg(name: str, x: Array, dim: int | None, keepdim: bool, largest: bool) -> 
     return index.reshape((1,) * x.ndim if keepdim else ())
 
 
-@op(differentiable=False)
+@op(differentiable=False, refuses=("complex",))
 def argmax(input: Array, dim: int | None = None, keepdim: bool = False) -> Array:
     """Where the largest element is first met along `dim`, or in the flattened tensor."""
     return _arg("argmax", input, dim, keepdim, True)
 
 
-@op(differentiable=False)
+@op(differentiable=False, refuses=("complex",))
 def argmin(input: Array, dim: int | None = None, keepdim: bool = False) -> Array:
     """Where the smallest element is first met along `dim`, or in the flattened tensor."""
     return _arg("argmin", input, dim, keepdim, False)

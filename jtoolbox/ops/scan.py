@@ -11,7 +11,7 @@ from jtoolbox import dtypes
 from jtoolbox.engine import Array, op
 from jtoolbox.ops import return_types
 from jtoolbox.ops.dims import canonical_dim
-from jtoolbox.ops.elementwise import is_integer
+from jtoolbox.ops.elementwise import is_integer, widened
 from jtoolbox.ops.reduction import accumulated
 
 __all__ = ["cummax", "cummin", "cumprod", "cumsum", "logcumsumexp"]
@@ -20,21 +20,24 @@ __all__ = ["cummax", "cummin", "cumprod", "cumsum", "logcumsumexp"]
 def _along(f: Any, x: Array, dim: int) -> Array:
     """`f` along a dimension. Half precision is added up in float32, as in PyTorch."""
     axis = canonical_dim(dim, x.ndim)
-    half = x.dtype.itemsize == 2 and not is_integer(x)
-    wide = x.astype(jnp.float32) if half else x
+    (wide,) = widened(x)
     return f(wide, axis).astype(x.dtype) if x.ndim else x
 
 
 @op(saves="none")
 def cumsum(input: Array, dim: int, *, dtype: Any = None) -> Array:
     """The sum of the elements up to each one, along `dim`."""
-    return _along(jax.lax.cumsum, accumulated(input, dtype), dim)
+    x = accumulated(input, dtype)
+    dtypes.refuse("cumsum", x, "bool")
+    return _along(jax.lax.cumsum, x, dim)
 
 
 @op(saves="both")
 def cumprod(input: Array, dim: int, *, dtype: Any = None) -> Array:
     """The product of the elements up to each one, along `dim`."""
-    return _along(jax.lax.cumprod, accumulated(input, dtype), dim)
+    x = accumulated(input, dtype)
+    dtypes.refuse("cumprod", x, "bool")
+    return _along(jax.lax.cumprod, x, dim)
 
 
 @op(saves="both")
@@ -65,13 +68,13 @@ def _running(kind: Any, x: Array, dim: int, scan: Any) -> Any:
     return kind(jnp.take_along_axis(x, index, axis), index)
 
 
-@op(saves="none")
+@op(saves="none", refuses=("complex",))
 def cummax(input: Array, dim: int) -> tuple[Array, Array]:
     """The largest element so far and where it is, along `dim`: (values, indices)."""
     return _running(return_types.cummax, input, dim, jax.lax.cummax)
 
 
-@op(saves="none")
+@op(saves="none", refuses=("complex",))
 def cummin(input: Array, dim: int) -> tuple[Array, Array]:
     """The smallest element so far and where it is, along `dim`: (values, indices)."""
     return _running(return_types.cummin, input, dim, jax.lax.cummin)

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jtoolbox import dtypes
 from jtoolbox.engine import Array, numpy_names, op
 from jtoolbox.ops.dims import canonical_dim
 from jtoolbox.ops.gathering import along, check_index_dtype, check_range
@@ -126,6 +127,8 @@ def _scatter_reduce(
         )
     if not index.size:
         return jnp.asarray(input)
+    if reduce in ("amax", "amin"):
+        dtypes.refuse("scatter_reduce", input, "complex")
     x, places, values = _prepared("scatter", input, dim, index, src)
     return jnp.reshape(combine(x, places, values, reduce, include_self), input.shape)
 
@@ -147,6 +150,8 @@ def added(x: Any, places: tuple, values: Any) -> Any:
     target = x.at[places]
     if x.dtype == np.bool_:
         return target.max(values, mode="drop")
+    if dtypes.is_half(x.dtype):
+        return added(x.astype(np.float32), places, values.astype(np.float32)).astype(x.dtype)
     return target.add(values, mode="drop")
 
 

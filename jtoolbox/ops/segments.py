@@ -85,7 +85,7 @@ def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
     if any(n < 0 for n in sizes):
         raise ValueError(f"'shape' cannot have negative values, but got {sizes}")
     if dtypes.kind(np.dtype(dtypes.as_numpy(indices.dtype))) != 1:
-        raise ValueError(
+        raise TypeError(
             f"expected 'indices' to be integer dtype, but got {dtypes.from_numpy(indices.dtype)}"
         )
     return tuple(_unravel(indices, sizes))
@@ -131,7 +131,7 @@ def put(input: Array, index: Array, source: Array, accumulate: bool = False) -> 
     return jnp.reshape(flat.at[places].set(values, mode="drop"), input.shape)
 
 
-@op(saves="both")
+@op(saves="both", refuses=("bool", "int"))
 def renorm(input: Array, p: float, dim: int, maxnorm: float) -> Array:
     """`input` with every slice along `dim` whose p-norm is above `maxnorm` scaled down to it."""
     if input.ndim < 2:

@@ -49,7 +49,7 @@ def _window(name: str, window: Array | None, width: int, n_fft: int, dtype: Any)
     return jnp.pad(window, (left, n_fft - width - left))
 
 
-@op(name="stft")
+@op(name="stft", refuses=("bool", "int", "half"))
 def _stft(
     input: Array, window: Array | None, n_fft: int, hop: int, width: int, center: bool,
     pad_mode: str, normalized: bool, onesided: bool,

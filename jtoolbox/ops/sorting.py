@@ -66,7 +66,7 @@ def msort(input: Any) -> Any:
     return _sort(input, 0).values
 
 
-@op(saves="none", name="topk")
+@op(saves="none", name="topk", refuses=("bool", "complex"))
 def _topk(input: Array, k: int, dim: int = -1, largest: bool = True) -> tuple[Array, Array]:
     dim = canonical_dim(dim, input.ndim)
     if not 0 <= k <= (input.shape[dim] if input.ndim else 1):
@@ -95,7 +95,7 @@ def topk(
     return _topk(input, int(k), -1 if dim is None else dim, largest)
 
 
-@op(saves="none")
+@op(saves="none", refuses=("bool", "complex"))
 def kthvalue(input: Array, k: int, dim: int = -1, keepdim: bool = False) -> tuple[Array, Array]:
     """The k-th smallest element (from 1) along `dim` and its place: (values, indices)."""
     dim = canonical_dim(dim, input.ndim)
@@ -130,6 +130,7 @@ def unique(
     result is sorted whatever `sorted` says.
     """
     value = host_value(input, "unique")
+    dtypes.refuse("unique", value, "complex")
     if dim is None:
         _, first, inverse, counts = _unique_rows(value.reshape(-1), 0)
         inverse = inverse.reshape(value.shape)
@@ -163,6 +164,7 @@ def unique_consecutive(
 ) -> Any:
     """As `unique`, but only neighbours that are equal become one, and the order stays."""
     value = host_value(input, "unique_consecutive")
+    dtypes.refuse("unique_consecutive", value, "complex")
     dim = None if dim is None else canonical_dim(dim, value.ndim)
     rows = value.reshape(-1) if dim is None else np.moveaxis(np.atleast_1d(value), dim, 0)
     flat = rows.reshape(len(rows), rows[:1].size)
@@ -178,7 +180,7 @@ def unique_consecutive(
 # --- places in sorted rows -----------------------------------------------------------------------
 
 
-@op(saves="none", differentiable=False, name="searchsorted")
+@op(saves="none", differentiable=False, name="searchsorted", refuses=("bool",))
 def _searchsorted(
     sorted_sequence: Array, input: Array, sorter: Array | None, side: str, out_int32: bool
 ) -> Array:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jtoolbox.engine import Array, op
-from jtoolbox.ops.elementwise import is_complex
+from jtoolbox.ops.elementwise import is_complex, widened
 
 __all__ = [
     *("arctan2", "atan2", "digamma", "erf", "erfc", "erfinv", "hypot", "i0", "lgamma"),
@@ -19,42 +19,45 @@ __all__ = [
 
 _to_float = functools.partial(op, promote=("input",), promote_float=True)
 _both_to_float = functools.partial(op, promote=("input", "other"), promote_float=True)
+_both = functools.partial(op, promote=("input", "other"))
 
 
-@_to_float()
+@_to_float(refuses=("complex",))
 def erf(input: Array) -> Array:
     """2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x."""
     return jax.lax.erf(input)
 
 
-@_to_float()
+@_to_float(refuses=("complex",))
 def erfc(input: Array) -> Array:
     """1 - erf(x), accurate for large x."""
     return jax.lax.erfc(input)
 
 
-@_to_float(saves="both")
+@_to_float(saves="both", refuses=("complex",))
 def erfinv(input: Array) -> Array:
     """The inverse of erf: infinite at -1 and 1, NaN beyond."""
     return jax.lax.erf_inv(input)
 
 
-@_to_float()
+@_to_float(refuses=("complex",))
 def lgamma(input: Array) -> Array:
     """log |gamma(x)|."""
     return jax.lax.lgamma(input)
 
 
-@_to_float()
+@_to_float(refuses=("complex",))
 def digamma(input: Array) -> Array:
     """The derivative of lgamma; -inf at 0, NaN at negative integers."""
-    pole = jnp.copysign(jnp.asarray(jnp.inf, input.dtype), -input)
-    return jnp.where(input == 0, pole, jax.lax.digamma(input))
+    (x,) = widened(input)
+    pole = jnp.copysign(jnp.asarray(jnp.inf, x.dtype), -x)
+    return jnp.where(x == 0, pole, jax.lax.digamma(x)).astype(input.dtype)
 
 
-@_to_float()
+@_to_float(refuses=("complex",))
 def _polygamma(input: Array, n: int) -> Array:
-    return jax.scipy.special.polygamma(n, input)
+    (x,) = widened(input)
+    return jax.scipy.special.polygamma(n, x).astype(input.dtype)
 
 
 def polygamma(n: int, input: Array) -> Array:
@@ -64,7 +67,7 @@ def polygamma(n: int, input: Array) -> Array:
     return _polygamma(input, n) if n else digamma(input)
 
 
-@_to_float()
+@_to_float(refuses=("complex",))
 def mvlgamma(input: Array, p: int) -> Array:
     """The logarithm of the gamma function of p dimensions."""
     if p < 1:
@@ -82,7 +85,7 @@ def _bessel_i0(x: Array) -> Array:
 _bessel_i0.defjvps(lambda t, _, x: jax.scipy.special.i1(x) * t)
 
 
-@_to_float()
+@_to_float(refuses=("complex",))
 def i0(input: Array) -> Array:
     """The modified Bessel function of the first kind, of order 0."""
     return _bessel_i0(input)
@@ -91,14 +94,14 @@ def i0(input: Array) -> Array:
 # Of two numbers
 
 
-@_both_to_float()
+@_both_to_float(refuses=("complex",))
 def xlogy(input: Array, other: Array) -> Array:
     """input * log(other), and 0 where input is 0 unless other is NaN."""
     undefined = (input == 0) & ((other <= 0) | (other == jnp.inf))
     return input * jnp.log(jnp.where(undefined, 1, other))
 
 
-@_both_to_float(saves="both")
+@_both(saves="both", refuses=("bool", "int"))
 def logaddexp(input: Array, other: Array) -> Array:
     """log(exp(input) + exp(other)), without overflow."""
     if not is_complex(input):
@@ -110,19 +113,19 @@ def logaddexp(input: Array, other: Array) -> Array:
     return jnp.where(same, x, larger + jnp.log1p(jnp.exp(smaller - larger)))
 
 
-@_both_to_float(saves="both")
+@_both(saves="both", refuses=("bool", "int", "complex"))
 def logaddexp2(input: Array, other: Array) -> Array:
     """log2(2^input + 2^other), without overflow."""
     return jnp.logaddexp2(input, other)
 
 
-@_both_to_float()
+@_both_to_float(refuses=("complex",))
 def atan2(input: Array, other: Array) -> Array:
     """The angle of the point (other, input), in radians."""
     return jnp.arctan2(input, other)
 
 
-@_both_to_float(saves="both")
+@_both(saves="both", refuses=("bool", "int", "complex"))
 def hypot(input: Array, other: Array) -> Array:
     """sqrt(input^2 + other^2), without overflow."""
     x, y = jnp.broadcast_arrays(input, other)

@@ -101,7 +101,7 @@ def nanmedian(input: Array, dim: int | None = None, keepdim: bool = False) -> An
     return _whole_nanmedian(input) if dim is None else _nanmedian(input, dim, keepdim)
 
 
-@op(saves="none")
+@op(saves="none", refuses=("complex",))
 def mode(input: Array, dim: int = -1, keepdim: bool = False) -> tuple[Array, Array]:
     """The most frequent element along `dim`, the smallest of equally frequent ones.
 
@@ -228,7 +228,7 @@ def _bounds(x: Array, low: Array, high: Array) -> tuple[Array, Array]:
     return jnp.where(flat, low - 1, low), jnp.where(flat, high + 1, high)
 
 
-@op(differentiable=False)
+@op(differentiable=False, refuses=("complex",))
 def histc(input: Array, bins: int = 100, min: Array = 0, max: Array = 0) -> Array:
     """How many elements fall in each of `bins` equal intervals between min and max.
 
@@ -322,6 +322,7 @@ def histogramdd(
     and highest edge of each dimension in turn. Computed at once on the host, without gradients.
     """
     points = host_value(input, "histogramdd")
+    dtypes.refuse("histogramdd", points, "bool", "int", "complex", "half")
     points = points.reshape(-1, points.shape[-1])
     if not isinstance(bins, int) and len(bins) != points.shape[-1]:
         raise RuntimeError(
@@ -351,7 +352,7 @@ def _check_cov(input: Any, correction: Any, fweights: Any, aweights: Any) -> Non
             raise RuntimeError(f"cov(): {name} cannot be negative, got {weights.min()}")
 
 
-@op(check=_check_cov)
+@op(check=_check_cov, refuses=("bool",))
 def cov(
     input: Array,
     *,
@@ -367,7 +368,7 @@ def cov(
     return jnp.cov(as_float(input), ddof=correction, fweights=fweights, aweights=aweights)
 
 
-@op
+@op(refuses=("bool",))
 def corrcoef(input: Array) -> Array:
     """The correlation coefficients of variables (rows) over observations (columns)."""
     if input.ndim > 2:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jtoolbox import dtypes
 from jtoolbox.engine import Array, numpy_names, op
 from jtoolbox.ops.dims import canonical_dims
-from jtoolbox.ops.elementwise import is_complex, is_integer
+from jtoolbox.ops.elementwise import is_complex, is_integer, widened
 from jtoolbox.ops.norms import real_type, safe_sqrt
 from jtoolbox.ops.reduction import Dims
 
@@ -27,7 +27,7 @@ def _moments(x: Array, dim: Dims, keepdim: bool, correction: float) -> tuple[Arr
             f"{dtypes.from_numpy(x.dtype)}. Use .float()."
         )
     dims = canonical_dims(dim, x.ndim)
-    wide = x.astype(jnp.float32) if x.dtype.itemsize == 2 else x
+    (wide,) = widened(x)
     center = jnp.mean(wide, dims, keepdims=True)
     away = wide - center
     squares = jnp.real(away * jnp.conj(away)) if is_complex(x) else away * away

@@ -1,8 +1,8 @@
 """Windows of M values under PyTorch's `torch.signal.windows` names.
 
 In the formulas i counts from 0 to M - 1, and n is M - 1 for symmetric windows (`sym`) and M for
-periodic ones, which are meant for Fourier transforms. ValueError for a negative M, RuntimeError for
-a dtype that is no float.
+periodic ones, which are meant for Fourier transforms. ValueError for a negative M, a dtype other
+than float32 and float64, and a layout that is not strided.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from jtoolbox import dtypes
+from jtoolbox.layouts import strided
 from jtoolbox.ops.windows import made_window
 
 __all__ = [
@@ -19,11 +21,15 @@ __all__ = [
 
 
 def _made(
-    kind: str, count: int, sym: bool, settings: tuple[Any, ...], dtype: Any, device: Any,
-    requires_grad: bool,
+    kind: str, count: int, sym: bool, settings: tuple[Any, ...], dtype: Any, layout: Any,
+    device: Any, requires_grad: bool,
 ) -> Any:  # fmt: skip
     if count < 0:
         raise ValueError(f"{kind} requires non-negative window length, got M={count}")
+    if layout not in (None, strided):
+        raise ValueError(f"{kind} is implemented for strided tensors only, got: {layout}")
+    if dtype not in (None, dtypes.float32, dtypes.float64):
+        raise ValueError(f"{kind} expects float32 or float64 dtypes, got: {dtype}")
     return made_window(kind, count, not sym, settings, dtype, device, requires_grad)
 
 
@@ -37,7 +43,7 @@ def bartlett(
     requires_grad: bool = False,
 ) -> Any:
     """A triangle: 1 - |2 i / n - 1|."""
-    return _made("bartlett", M, sym, (), dtype, device, requires_grad)
+    return _made("bartlett", M, sym, (), dtype, layout, device, requires_grad)
 
 
 def blackman(
@@ -50,7 +56,7 @@ def blackman(
     requires_grad: bool = False,
 ) -> Any:
     """0.42 - 0.5 cos(2 pi i / n) + 0.08 cos(4 pi i / n)."""
-    return _made("blackman", M, sym, (0.42, 0.5, 0.08), dtype, device, requires_grad)
+    return _made("blackman", M, sym, (0.42, 0.5, 0.08), dtype, layout, device, requires_grad)
 
 
 def cosine(
@@ -63,7 +69,7 @@ def cosine(
     requires_grad: bool = False,
 ) -> Any:
     """sin(pi (i + 1/2) / (n + 1)): half a wave."""
-    return _made("cosine", M, sym, (), dtype, device, requires_grad)
+    return _made("cosine", M, sym, (), dtype, layout, device, requires_grad)
 
 
 def exponential(
@@ -82,7 +88,7 @@ def exponential(
         raise ValueError("Center must be None for symmetric windows")
     if tau <= 0:
         raise ValueError(f"Tau must be positive, got: {tau} instead.")
-    return _made("exponential", M, sym, (center, tau), dtype, device, requires_grad)
+    return _made("exponential", M, sym, (center, tau), dtype, layout, device, requires_grad)
 
 
 def gaussian(
@@ -98,7 +104,7 @@ def gaussian(
     """exp(-(i - n / 2)^2 / (2 std^2))."""
     if std <= 0:
         raise ValueError(f"Standard deviation must be positive, got: {std} instead.")
-    return _made("gaussian", M, sym, (std,), dtype, device, requires_grad)
+    return _made("gaussian", M, sym, (std,), dtype, layout, device, requires_grad)
 
 
 def general_cosine(
@@ -112,7 +118,12 @@ def general_cosine(
     requires_grad: bool = False,
 ) -> Any:
     """a[0] - a[1] cos(2 pi i / n) + a[2] cos(4 pi i / n) - ..."""
-    return _made("general_cosine", M, sym, tuple(a), dtype, device, requires_grad)
+    if not isinstance(a, Iterable):
+        raise TypeError(f"Coefficients must be a list/tuple, got {a!r}")
+    a = tuple(a)
+    if not a:
+        raise ValueError("Coefficients cannot be empty")
+    return _made("general_cosine", M, sym, a, dtype, layout, device, requires_grad)
 
 
 def general_hamming(
@@ -126,7 +137,9 @@ def general_hamming(
     requires_grad: bool = False,
 ) -> Any:
     """alpha - (1 - alpha) cos(2 pi i / n)."""
-    return _made("general_hamming", M, sym, (alpha, 1 - alpha), dtype, device, requires_grad)
+    return _made(
+        "general_hamming", M, sym, (alpha, 1 - alpha), dtype, layout, device, requires_grad
+    )
 
 
 def hamming(
@@ -139,7 +152,7 @@ def hamming(
     requires_grad: bool = False,
 ) -> Any:
     """0.54 - 0.46 cos(2 pi i / n)."""
-    return _made("hamming", M, sym, (0.54, 0.46), dtype, device, requires_grad)
+    return _made("hamming", M, sym, (0.54, 0.46), dtype, layout, device, requires_grad)
 
 
 def hann(
@@ -152,7 +165,7 @@ def hann(
     requires_grad: bool = False,
 ) -> Any:
     """0.5 - 0.5 cos(2 pi i / n)."""
-    return _made("hann", M, sym, (0.5, 0.5), dtype, device, requires_grad)
+    return _made("hann", M, sym, (0.5, 0.5), dtype, layout, device, requires_grad)
 
 
 def kaiser(
@@ -166,7 +179,9 @@ def kaiser(
     requires_grad: bool = False,
 ) -> Any:
     """I0(beta sqrt(1 - (2 i / n - 1)^2)) / I0(beta), with I0 the Bessel function."""
-    return _made("kaiser", M, sym, (beta,), dtype, device, requires_grad)
+    if beta < 0:
+        raise ValueError(f"beta must be non-negative, got: {beta} instead.")
+    return _made("kaiser", M, sym, (beta,), dtype, layout, device, requires_grad)
 
 
 def nuttall(
@@ -185,6 +200,7 @@ def nuttall(
         sym,
         (0.3635819, 0.4891775, 0.1365995, 0.0106411),
         dtype,
+        layout,
         device,
         requires_grad,
     )
