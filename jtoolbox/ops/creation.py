@@ -311,6 +311,8 @@ def triu_indices(
 def vander(x: Array, N: int | None = None, increasing: bool = False) -> Array:
     """The powers of a vector (..., n) as columns (..., n, N), the highest first."""
     count = x.shape[-1] if N is None else N
+    if dtypes.kind(x.dtype) < 2:
+        x = x.astype(dtypes.index_dtype())
     powers = [jnp.ones_like(x)]
     for _ in [None] * (count - 1):
         powers.append(powers[-1] * x)

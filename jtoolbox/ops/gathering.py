@@ -12,6 +12,7 @@ import numpy as np
 from jtoolbox import dtypes
 from jtoolbox.engine import Array, numpy_names, op
 from jtoolbox.ops.dims import canonical_dim
+from jtoolbox.ops.elementwise import widened
 from jtoolbox.ops.host import host_value, like
 from jtoolbox.ops.indexing import cast_value, check_bounds, getitem
 from jtoolbox.ops.shape import broadcast_shape, broadcast_to, reshape
@@ -90,8 +91,9 @@ def gather(input: Array, dim: int, index: Array, *, sparse_grad: bool = False) -
     check_index_shape("gather", input.shape, index, dim)
     if not index.ndim:
         return jnp.reshape(input, (1,)).at[index].get(mode="fill")
-    input = jnp.atleast_1d(input)
-    return input.at[along(input, index, dim)].get(mode="fill", wrap_negative_indices=False)
+    (x,) = widened(jnp.atleast_1d(input))  # whose gradient sums what was taken more than once
+    out = x.at[along(x, index, dim)].get(mode="fill", wrap_negative_indices=False)
+    return out.astype(input.dtype)
 
 
 def _check_take(input: Any, index: Any) -> None:
@@ -168,7 +170,8 @@ def index_select(input: Array, dim: int, index: Array) -> Array:
         )
     dim = canonical_dim(dim, input.ndim)
     places = (slice(None),) * dim + (jnp.atleast_1d(index),)
-    out = jnp.atleast_1d(input).at[places].get(mode="fill", wrap_negative_indices=False)
+    (x,) = widened(jnp.atleast_1d(input))
+    out = x.at[places].get(mode="fill", wrap_negative_indices=False).astype(input.dtype)
     return out if input.ndim else out[0]
 
 

@@ -103,7 +103,34 @@ def xlog1py(input: Array, other: Array) -> Array:
     return input * jnp.log1p(jnp.where(undefined, 0, other))
 
 
+@jax.custom_jvp
+def _zeta(s: Array, q: Array) -> Array:
+    """The sum over k >= 0 of (k + q)^-s, whose terms of negative k + q come first, one by one."""
+    count = jnp.where(q < 0, jnp.ceil(-q), 0)
+
+    def more(state: tuple[Array, Array]) -> tuple[Array, Array]:
+        k, total = state
+        return k + 1, total + jnp.where(k < count, jnp.power(q + k, -s), 0)
+
+    start = (jnp.zeros((), q.dtype), jnp.zeros_like(q))
+    last = jnp.max(count, initial=0)
+    _, total = jax.lax.while_loop(lambda state: state[0] < last, more, start)
+    total = total + jax.scipy.special.zeta(s, q + count)
+    pole = (s == 1) | ((s > 1) & (q <= 0) & (q == jnp.floor(q)))
+    return jnp.where(pole, jnp.inf, jnp.where(s < 1, jnp.nan, total))
+
+
+_zeta.defjvps(
+    lambda t, _, s, q: jax.jvp(lambda s: jax.scipy.special.zeta(s, q), (s,), (t,))[1],
+    lambda t, _, s, q: -s * _zeta(s + 1, q) * t,
+)
+
+
 @_both_to_float(saves="both", refuses=("complex", "half"))
 def zeta(input: Array, other: Array) -> Array:
-    """Hurwitz' zeta function: the sum over k >= 0 of (k + other)^-input, for input > 1."""
-    return jax.scipy.special.zeta(input, other)
+    """Hurwitz' zeta function: the sum over k >= 0 of (k + other)^-input, for input > 1.
+
+    Infinite where input is 1 or other a pole (0, -1, -2, ...), NaN for input below 1. Unlike
+    PyTorch's it has a gradient for `input` too, where other > 0.
+    """
+    return _zeta(*jnp.broadcast_arrays(input, other))

@@ -30,7 +30,10 @@ def key_of(generator: Any) -> Any:
 
 
 def uniform_samples(key: Array, shape: tuple[int, ...], d: Any) -> Array:
-    """Numbers in [0, 1) of a float type."""
+    """Numbers in [0, 1) of a float type, or complex numbers with such parts."""
+    if jnp.issubdtype(d, jnp.complexfloating):
+        parts = uniform_samples(key, (2, *shape), jnp.zeros((), d).real.dtype)
+        return jax.lax.complex(parts[0], parts[1])
     if not jnp.issubdtype(d, jnp.floating):
         raise NotImplementedError(f"uniform samples are not implemented for {dtypes.from_numpy(d)}")
     return jax.random.uniform(jax_key(key), shape, d)

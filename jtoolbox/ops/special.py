@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jtoolbox.engine import Array, op
 from jtoolbox.ops.elementwise import is_complex, widened
@@ -40,24 +42,71 @@ def erfinv(input: Array) -> Array:
     return jax.lax.erf_inv(input)
 
 
+# NOTE: gamma functions of negative numbers. JAX's polygamma is wrong below about -8, and with it
+# its derivatives of lgamma and digamma. Here each function's derivative is the next one, and left
+# of 0 they come from the right by reflection.
+
+
+@jax.custom_jvp
+def _lgamma(x: Array) -> Array:
+    return jax.lax.lgamma(x)
+
+
+@jax.custom_jvp
+def _digamma(x: Array) -> Array:
+    pole = jnp.copysign(jnp.asarray(jnp.inf, x.dtype), -x)
+    return jnp.where(x == 0, pole, jax.lax.digamma(x))
+
+
+def _cotangent_derivative(n: int) -> np.ndarray:
+    """The n-th derivative of cot as a polynomial in cot, as cot' = -(1 + cot^2)."""
+    p = np.array([0.0, 1.0])
+    for _ in range(n):
+        p = -np.polynomial.polynomial.polymul([1, 0, 1], np.polynomial.polynomial.polyder(p))
+    return p
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _polygamma_of(n: int, x: Array) -> Array:
+    """psi_n(x), which left of 0 is (-1)^n psi_n(1 - x) - pi^(n + 1) cot^(n)(pi x)."""
+    left, pole = x < 0, (x <= 0) & (x == jnp.floor(x))
+    right = jax.scipy.special.polygamma(n, jnp.where(left, 1 - x, x))
+    place = jnp.where(left & ~pole, x - jnp.round(x), 0.25)
+    slope = jnp.polyval(
+        jnp.asarray(_cotangent_derivative(n)[::-1], x.dtype), 1 / jnp.tan(math.pi * place)
+    )
+    if n == 1:  # of the others PyTorch has no limit
+        right = jnp.where(x == jnp.inf, 0, right)
+    turned = (-1) ** n * right - math.pi ** (n + 1) * slope
+    return jnp.where(pole, (-1) ** (n + 1) * jnp.inf, jnp.where(left, turned, right))
+
+
+_lgamma.defjvps(lambda t, _, x: _digamma(x) * t)
+_digamma.defjvps(lambda t, _, x: _polygamma_of(1, x) * t)
+
+
+@_polygamma_of.defjvp
+def _polygamma_jvp(n: int, primals: Any, tangents: Any) -> tuple[Array, Array]:
+    return _polygamma_of(n, *primals), _polygamma_of(n + 1, *primals) * tangents[0]
+
+
 @_to_float(refuses=("complex",))
 def lgamma(input: Array) -> Array:
     """log |gamma(x)|."""
-    return jax.lax.lgamma(input)
+    return _lgamma(input)
 
 
 @_to_float(refuses=("complex",))
 def digamma(input: Array) -> Array:
     """The derivative of lgamma; -inf at 0, NaN at negative integers."""
     (x,) = widened(input)
-    pole = jnp.copysign(jnp.asarray(jnp.inf, x.dtype), -x)
-    return jnp.where(x == 0, pole, jax.lax.digamma(x)).astype(input.dtype)
+    return _digamma(x).astype(input.dtype)
 
 
 @_to_float(refuses=("complex",))
 def _polygamma(input: Array, n: int) -> Array:
     (x,) = widened(input)
-    return jax.scipy.special.polygamma(n, x).astype(input.dtype)
+    return _polygamma_of(n, x).astype(input.dtype)
 
 
 def polygamma(n: int, input: Array) -> Array:
