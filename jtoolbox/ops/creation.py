@@ -9,9 +9,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jtoolbox import devices, dtypes
+from jtoolbox import devices, dtypes, layouts
 from jtoolbox.engine import Array, op
-from jtoolbox.layouts import strided
 
 __all__ = [
     *("empty", "empty_like", "eye", "full", "full_like", "meshgrid", "ones", "ones_like"),
@@ -42,7 +41,7 @@ def size_of(name: str, sizes: Sequence[Any]) -> tuple[int, ...]:
 
 def finished(result: Any, requires_grad: bool, layout: Any = None) -> Any:
     """The new tensor, a leaf that requires grad if that was asked for; no sparse one."""
-    if layout not in (None, strided):
+    if layout not in (None, layouts.strided):
         raise NotImplementedError(
             f"new tensors are strided, got layout={layout}: convert the result, as with to_sparse()"
         )
@@ -330,6 +329,7 @@ def linalg_vander(x: Array, *, N: int | None = None) -> Array:
         raise RuntimeError(
             "linalg.vander supports floating point, complex, and integer tensors, but got Bool"
         )
+    dtypes.refuse("linalg.vander", x, "half")
     vectors = jnp.atleast_1d(x)
     count = vectors.shape[-1] if N is None else N
     if count <= 1:

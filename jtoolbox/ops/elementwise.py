@@ -8,6 +8,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jtoolbox import dtypes
 from jtoolbox.engine import Array, op
@@ -399,7 +400,7 @@ def bitwise_not(input: Array) -> Array:
 
 def invert(input: Array) -> Array:
     """The operator `~`: as `bitwise_not`, but raises TypeError for floats."""
-    d = dtypes.as_numpy(input.dtype)
+    d = np.dtype(dtypes.as_numpy(input.dtype))
     if dtypes.kind(d) > 1:
         raise TypeError(
             "~ (operator.invert) is only implemented on integer and Boolean-type tensors, "

@@ -35,7 +35,7 @@ def _check_lu(name: str, A: Array, pivot: bool) -> None:
 
 
 @raises_on_request("U has a zero on its diagonal, by which lu_solve would divide.", RuntimeError)
-@op(saves="both")
+@op(saves="both", refuses=("half",))
 def lu_factor_ex(
     A: Array, *, pivot: bool = True, check_errors: bool = False
 ) -> tuple[Array, Array, Array]:
@@ -66,7 +66,7 @@ def _triangles(packed: Array) -> tuple[Array, Array]:
     return lower, jnp.triu(packed[..., :k, :])
 
 
-@op(saves="both", name="lu")
+@op(saves="both", name="lu", refuses=("half",))
 def _lu_with_order(A: Array, pivot: bool) -> tuple[Array, Array, Array]:
     _check_lu("linalg.lu", A, pivot)
     packed, _, order = jax.lax.linalg.lu(A)
@@ -132,7 +132,7 @@ def lu_unpack(
     return return_types.lu_unpack(permutation, lower, upper)
 
 
-@op(saves="both", name="lu_solve")
+@op(saves="both", name="lu_solve", refuses=("half",))
 def linalg_lu_solve(
     LU: Array, pivots: Array, B: Array, *, left: bool = True, adjoint: bool = False
 ) -> Array:
@@ -185,7 +185,7 @@ def _ldl(a: Array, hermitian: bool) -> Array:
 
 
 @raises_on_request("D has a zero on its diagonal, by which ldl_solve would divide.", RuntimeError)
-@op(saves="both", differentiable=False, name="ldl_factor_ex")
+@op(saves="both", differentiable=False, name="ldl_factor_ex", refuses=("half",))
 def ldl_factor_ex(
     input: Array, *, hermitian: bool = False, check_errors: bool = False
 ) -> tuple[Array, Array, Array]:
@@ -220,7 +220,7 @@ def _check_pivots(LD: Any, pivots: Any, B: Any, hermitian: bool) -> None:
         )
 
 
-@op(saves="both", name="ldl_solve", check=_check_pivots)
+@op(saves="both", name="ldl_solve", check=_check_pivots, refuses=("half",))
 def ldl_solve(LD: Array, pivots: Array, B: Array, *, hermitian: bool = False) -> Array:
     """X with A @ X = B, from A's `ldl_factor`. RuntimeError if `pivots` swap rows."""
     square("linalg.ldl_solve", LD)

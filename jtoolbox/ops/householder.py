@@ -27,19 +27,19 @@ def _qr(x: Array, mode: str) -> tuple[Array, Array]:
     return q, r
 
 
-@op(saves="output", name="qr")
+@op(saves="output", name="qr", refuses=("half",))
 def linalg_qr(A: Array, mode: str = "reduced") -> tuple[Array, Array]:
     """Q with orthonormal columns and upper triangular R with Q @ R = A."""
     return return_types.linalg_qr(*_qr(A, mode))
 
 
-@op(saves="output")
+@op(saves="output", refuses=("half",))
 def qr(input: Array, some: bool = True) -> tuple[Array, Array]:
     """Q with orthonormal columns and upper triangular R with Q @ R = input."""
     return return_types.qr(*_qr(input, "reduced" if some else "complete"))
 
 
-@op(saves="both", differentiable=False)
+@op(saves="both", differentiable=False, refuses=("half",))
 def geqrf(input: Array) -> tuple[Array, Array]:
     """(a, tau): R in the upper triangle of a, below it the reflections whose product is Q."""
     at_least_matrix("torch.geqrf", input)
@@ -47,7 +47,7 @@ def geqrf(input: Array) -> tuple[Array, Array]:
     return return_types.geqrf(jnp.matrix_transpose(h), tau)
 
 
-@op(saves="both")
+@op(saves="both", refuses=("half",))
 def householder_product(input: Array, tau: Array) -> Array:
     """The first columns of the product of the reflections that `geqrf` returns."""
     floating("torch.linalg.householder_product", input)
@@ -100,7 +100,7 @@ def _check_ormqr(input: Array, tau: Array, other: Array, left: bool) -> None:
         )
 
 
-@op(saves="both")
+@op(saves="both", refuses=("half",))
 def ormqr(
     input: Array, tau: Array, other: Array, left: bool = True, transpose: bool = False
 ) -> Array:

@@ -25,14 +25,14 @@ __all__ = [
 ]
 
 
-@op(saves="both")
+@op(saves="both", refuses=("half",))
 def det(A: Array) -> Array:
     """The determinant of square matrices (..., n, n); 1 if n is 0."""
     square("linalg.det", A)
     return jnp.linalg.det(A) if A.shape[-1] else jnp.ones(A.shape[:-2], A.dtype)
 
 
-@op(saves="both")
+@op(saves="both", refuses=("half",))
 def logdet(input: Array) -> Array:
     """The logarithm of the determinant; NaN if that is negative, complex if `input` is."""
     square("logdet", input)
@@ -42,21 +42,21 @@ def logdet(input: Array) -> Array:
     return jnp.where(sign == -1, jnp.nan, logabsdet)
 
 
-@op(saves="both", name="slogdet")
+@op(saves="both", name="slogdet", refuses=("half",))
 def linalg_slogdet(A: Array) -> tuple[Array, Array]:
     """The sign and the logarithm of the size of the determinant: (sign, logabsdet)."""
     square("linalg.slogdet", A)
     return return_types.linalg_slogdet(*jnp.linalg.slogdet(A))
 
 
-@op(saves="both")
+@op(saves="both", refuses=("half",))
 def slogdet(input: Array) -> tuple[Array, Array]:
     """The sign and the logarithm of the size of the determinant: (sign, logabsdet)."""
     square("linalg.slogdet", input)
     return return_types.slogdet(*jnp.linalg.slogdet(input))
 
 
-@op(saves="output")
+@op(saves="output", refuses=("half",))
 def inv(A: Array) -> Array:
     """The inverse of square matrices. Of a singular one it is infinite or NaN."""
     square("linalg.inv", A)
@@ -64,7 +64,7 @@ def inv(A: Array) -> Array:
 
 
 @raises_on_request("the matrix is singular and has no inverse.")
-@op(saves="output")
+@op(saves="output", refuses=("half",))
 def inv_ex(A: Array, *, check_errors: bool = False) -> tuple[Array, Array]:
     """(inverse, info), where info is not 0 for a singular matrix; LinAlgError if `check_errors`."""
     square("linalg.inv_ex", A)
@@ -78,7 +78,7 @@ def right_side(a: Array, b: Array) -> tuple[Array, bool]:
     return (b[..., None] if vectors else b), vectors
 
 
-@op(saves="both")
+@op(saves="both", refuses=("half",))
 def solve(A: Array, B: Array, *, left: bool = True) -> Array:
     """X with A @ X = B, or X @ A = B if not `left`; B holds vectors or matrices."""
     square("linalg.solve", A)
@@ -109,7 +109,7 @@ def solve_ex(
     return return_types.linalg_solve_ex(x, zero.astype(jnp.int32))
 
 
-@op(saves="output")
+@op(saves="output", refuses=("half",))
 def tensorinv(input: Array, ind: int = 2) -> Array:
     """The inverse of `input` as a map from its dimensions after `ind` to those before."""
     if ind <= 0:
@@ -127,6 +127,7 @@ def tensorinv(input: Array, ind: int = 2) -> Array:
 @op(saves="both")
 def tensorsolve(input: Array, other: Array, dims: Any = None) -> Array:
     """X with tensordot(input, X, X.ndim) = other; `dims` of input are moved to its end first."""
+    floating("linalg.tensorsolve", input)
     same_dtype(input, other)
     if dims is not None:
         input = jnp.moveaxis(input, dims, range(input.ndim - len(dims), input.ndim))
@@ -139,7 +140,7 @@ def tensorsolve(input: Array, other: Array, dims: Any = None) -> Array:
     return jnp.linalg.solve(input.reshape(other.size, other.size), other.reshape(-1)).reshape(shape)
 
 
-@op(saves="both")
+@op(saves="both", refuses=("half",))
 def triangular_solve(
     b: Array, A: Array, upper: bool = True, transpose: bool = False, unitriangular: bool = False
 ) -> tuple[Array, Array]:
@@ -158,7 +159,7 @@ def triangular_solve(
     return return_types.triangular_solve(x, a)
 
 
-@op(saves="both")
+@op(saves="both", refuses=("half",))
 def solve_triangular(
     input: Array, B: Array, *, upper: bool, left: bool = True, unitriangular: bool = False
 ) -> Array:

@@ -473,6 +473,8 @@ def missing_attribute(name: str) -> str:
 
 def missing_name(name: str, here: list[str], module: str = "jtoolbox") -> str:
     """What to say when the top module has no `name`; `here` are the names that it has."""
+    if name in ("complex32", "chalf"):
+        return f"{module} has no '{name}', as JAX has no such type: use complex64."
     if name in MODULE_NAMES.split():
         near = difflib.get_close_matches(name, here, n=1, cutoff=0.5)
         return f"{module} has no '{name}', which PyTorch's torch has." + (

@@ -29,7 +29,7 @@ def mirrored(x: Array, upper: bool) -> Array:
     return both + jax.lax.stop_gradient((half + conjugate_transpose(half)) / 2 - both)
 
 
-@op(saves="output", name="cholesky")
+@op(saves="output", name="cholesky", refuses=("half",))
 def linalg_cholesky(input: Array, *, upper: bool = False) -> Array:
     """Lower triangular L with L @ L^H = input (upper with U^H @ U); NaN if not positive."""
     square("linalg.cholesky", input)
@@ -43,7 +43,7 @@ def cholesky(input: Array, upper: bool = False) -> Array:
 
 
 @raises_on_request("the input is not positive-definite and has no such factor.")
-@op(saves="output")
+@op(saves="output", refuses=("half",))
 def cholesky_ex(
     input: Array, *, upper: bool = False, check_errors: bool = False
 ) -> tuple[Array, Array]:
@@ -66,7 +66,7 @@ def _by_two_triangles(factor: Array, upper: bool, b: Array) -> Array:
     return solve(plain(b), transpose_a=True)
 
 
-@op(saves="both")
+@op(saves="both", refuses=("half",))
 def cholesky_solve(B: Array, L: Array, upper: bool = False) -> Array:
     """X with A @ X = B, from the Cholesky factor L of A.
 

@@ -95,6 +95,8 @@ def test_a_complex_number_of_half_precision_is_named_as_missing():
         jt.complex(x, x)
     with pytest.raises(TypeError, match="complex32 is not supported"):
         x.chalf()
+    with pytest.raises(AttributeError, match="use complex64"):
+        jt.complex32  # noqa: B018
 
 
 def test_integers_become_int64_in_powers_and_bools_stay_in_kron():
