@@ -159,10 +159,10 @@ def linalg_norm(
     return matrix_norm(input, ord, (-2, -1) if dim is None else dim, keepdim, dtype=dtype)
 
 
-@op(saves="both")
+@op(saves="both", promote=("input", "other"), refuses=("bool", "int"))
 def dist(input: Array, other: Array, p: float = 2) -> Array:
     """The p-norm of input - other."""
-    gap = float_for_norm("dist", input - other, None)
+    gap = input - other
     return vector_norm_of(gap, float(p), tuple(range(gap.ndim)), False)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from jtoolbox import devices, dtypes
 from jtoolbox.engine import Array, Key, op
 from jtoolbox.engine.graph import NO_DERIVATIVE, Handle
+from jtoolbox.ops.arithmetic import promoted
 from jtoolbox.ops.creation import array_type, default_type, finished, named_size, size_of
 from jtoolbox.ops.elementwise import is_complex, is_integer
 from jtoolbox.ops.sampling_like import (
@@ -143,8 +144,10 @@ def randperm(
 # Samples of given distributions
 
 
-@op(promote=("mean", "std"), promote_float=True, saves="none", name="normal")
+@op(saves="none", name="normal", refuses=("bool", "int"))
 def _normal(mean: Array, std: Array, key: Key = None) -> Array:
+    dtypes.refuse("normal", std, "bool", "int", "complex")
+    mean, std = promoted(mean, std)
     shape = np.broadcast_shapes(mean.shape, std.shape)
     d = mean.dtype
     return jax.lax.stop_gradient(mean + std * normal_samples(key, shape, d))
@@ -179,7 +182,7 @@ def normal(
     if size is None:
         if not (_is_tensor(mean) or _is_tensor(std)):
             raise TypeError("normal(mean, std) of two numbers needs a size")
-        return _normal(mean, std, key)
+        return _normal(*(x if _is_tensor(x) else float(x) for x in (mean, std)), key)
     shape = size_of("normal", (size,))
     result = _normal_of_size(mean, std, shape, default_type(dtype), devices.placement(device), key)
     return finished(result, requires_grad, layout)
@@ -250,7 +253,7 @@ def poisson(input: Array, generator: Any = None) -> Any:
 
 
 def _check_weights(input: Any, num_samples: int, replacement: bool, *_: Any) -> None:
-    if not isinstance(input, np.ndarray) or input.ndim not in (1, 2):
+    if not isinstance(input, np.ndarray) or input.ndim not in (1, 2) or input.dtype.kind == "c":
         return
     weights = input.astype(np.float64)
     if not np.all(np.isfinite(weights) & (weights >= 0)):
@@ -263,7 +266,7 @@ def _check_weights(input: Any, num_samples: int, replacement: bool, *_: Any) -> 
 def _multinomial(input: Array, num_samples: int, replacement: bool, key: Key = None) -> Array:
     if input.ndim not in (1, 2):
         raise RuntimeError(f"prob_dist must be 1 or 2 dim, got shape {tuple(input.shape)}")
-    if is_integer(input):
+    if is_integer(input) or is_complex(input):
         raise RuntimeError(
             "multinomial only supports floating-point dtypes for input, got: "
             f"{dtypes.from_numpy(input.dtype)}"

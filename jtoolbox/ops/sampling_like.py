@@ -168,7 +168,7 @@ def check_probability(input: Any, p: Any = None, *_: Any) -> None:
         raise RuntimeError("Expected p_in >= 0 && p_in <= 1 to be true: it is a probability")
 
 
-@op(saves="none", check=check_probability, name="bernoulli")
+@op(saves="none", check=check_probability, name="bernoulli", refuses=("complex",))
 def bernoulli_samples(input: Array, p: Array | None = None, key: Key = None) -> Array:
     """1 with probability `input`, or `p` if given, else 0, in the type of `input`."""
     if p is None and is_integer(input):
