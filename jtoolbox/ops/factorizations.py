@@ -13,7 +13,7 @@ from jtoolbox import dtypes
 from jtoolbox.engine import Array, op
 from jtoolbox.ops import return_types
 from jtoolbox.ops.failures import raises_on_request
-from jtoolbox.ops.matrices import at_least_matrix, conjugate_transpose, floating, square
+from jtoolbox.ops.matrices import at_least_matrix, conjugate_transpose, square
 from jtoolbox.ops.products import same_dtype
 
 __all__ = ["lu", "lu_solve", "lu_unpack"]
@@ -28,14 +28,13 @@ def _singular(packed: Array) -> Array:
 
 
 def _check_lu(name: str, A: Array, pivot: bool) -> None:
-    floating(name, A)
     at_least_matrix(name, A)
     if not pivot:
         raise RuntimeError(f"{name}: LU without pivoting is not implemented: use pivot=True")
 
 
 @raises_on_request("U has a zero on its diagonal, by which lu_solve would divide.", RuntimeError)
-@op(saves="both", refuses=("half",))
+@op(saves="both", refuses=("bool", "int", "half"))
 def lu_factor_ex(
     A: Array, *, pivot: bool = True, check_errors: bool = False
 ) -> tuple[Array, Array, Array]:
@@ -66,7 +65,7 @@ def _triangles(packed: Array) -> tuple[Array, Array]:
     return lower, jnp.triu(packed[..., :k, :])
 
 
-@op(saves="both", name="lu", refuses=("half",))
+@op(saves="both", name="lu", refuses=("bool", "int", "half"))
 def _lu_with_order(A: Array, pivot: bool) -> tuple[Array, Array, Array]:
     _check_lu("linalg.lu", A, pivot)
     packed, _, order = jax.lax.linalg.lu(A)

@@ -47,10 +47,9 @@ def geqrf(input: Array) -> tuple[Array, Array]:
     return return_types.geqrf(jnp.matrix_transpose(h), tau)
 
 
-@op(saves="both", refuses=("half",))
+@op(saves="both", refuses=("bool", "int", "half"))
 def householder_product(input: Array, tau: Array) -> Array:
     """The first columns of the product of the reflections that `geqrf` returns."""
-    floating("torch.linalg.householder_product", input)
     at_least_matrix("torch.linalg.householder_product", input)
     m, n = input.shape[-2:]
     if m < n:

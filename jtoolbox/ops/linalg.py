@@ -159,7 +159,7 @@ def triangular_solve(
     return return_types.triangular_solve(x, a)
 
 
-@op(saves="both", refuses=("half",))
+@op(saves="both", refuses=("bool", "int", "half"))
 def solve_triangular(
     input: Array, B: Array, *, upper: bool, left: bool = True, unitriangular: bool = False
 ) -> Array:

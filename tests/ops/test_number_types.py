@@ -38,6 +38,7 @@ REFUSED = {
         ("unique", lambda t, x: t.unique(x), [COMPLEX]),
         ("erf", lambda t, x: t.erf(x), [COMPLEX]),
         ("i0e", lambda t, x: t.special.i0e(x), [COMPLEX]),
+        ("lu_factor", lambda t, x: t.linalg.lu_factor(x), [WHOLE, HALF]),
         ("bessel_j0", lambda t, x: t.special.bessel_j0(x), [COMPLEX, HALF]),
         ("clamp", lambda t, x: t.clamp(x, False, True), [BOOLS]),
     ],
