@@ -40,11 +40,22 @@ def _finish(x: Any, y: Any, inplace: bool) -> Any:
     return _rebind(x, y) if inplace else y
 
 
+def _require_ordered(name: str, x: Array) -> None:
+    """Raises for what is no real number."""
+    if x.dtype == np.bool_:
+        raise RuntimeError(f"Boolean inputs not supported for {name}: convert them with .to()")
+    if jnp.issubdtype(x.dtype, np.complexfloating):
+        raise NotImplementedError(
+            f"{name} is not supported for complex types: call it on .real and .imag"
+        )
+
+
 # --- one-sided -----------------------------------------------------------------------------------
 
 
 @op(name="relu", saves="output")
 def _relu(input: Array) -> Array:
+    _require_ordered("relu", input)
     return jnp.where(input <= 0, jnp.zeros((), input.dtype), input)
 
 
@@ -314,6 +325,13 @@ def glu(input: Array, dim: int = -1) -> Array:
 
 @op(name="hardtanh")
 def _hardtanh(input: Array, min_val: float, max_val: float) -> Array:
+    _require_ordered("hardtanh", input)
+    if jnp.issubdtype(input.dtype, np.unsignedinteger) and min_val < 0:
+        raise RuntimeError(
+            f"cannot do hardtanh on an unsigned type with negative limits, got min_val {min_val}"
+        )
+    if jnp.issubdtype(input.dtype, np.integer):
+        min_val, max_val = int(min_val), int(max_val)
     low, high = jnp.asarray(min_val, input.dtype), jnp.asarray(max_val, input.dtype)
     return jnp.where(input <= low, low, jnp.where(input >= high, high, input))
 

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jtoolbox import dtypes
 from jtoolbox.engine import Array, op
 from jtoolbox.engine.record import check_broadcast
 from jtoolbox.nn.functional.checks import (
@@ -54,6 +55,20 @@ def _weighted(loss: Array, weight: Any, input: Array, reduction: str, divide: bo
     if reduction == "mean" and divide:
         return jnp.sum(loss * weight) / jnp.sum(weight)
     return reduce_loss(loss * weight, reduction)
+
+
+def _times_fitting(x: Array, name: str, weight: Any) -> Array:
+    """x times a weight that broadcasts to the shape of x, or the error."""
+    if weight is None:
+        return x
+    check_broadcast([weight.shape, x.shape])
+    if np.broadcast_shapes(weight.shape, x.shape) != x.shape:
+        raise RuntimeError(
+            f"output with shape {list(x.shape)} doesn't match the broadcast shape "
+            f"{list(np.broadcast_shapes(weight.shape, x.shape))}: {name} {list(weight.shape)} must "
+            "broadcast to the input's shape"
+        )
+    return x * weight
 
 
 @_pair
@@ -200,7 +215,7 @@ def binary_cross_entropy(
             "convert the target with .to(input.dtype)"
         )
     loss = _binary_cross_entropy(input, target)
-    return reduce_loss(loss if weight is None else loss * weight, reduction)
+    return reduce_loss(_times_fitting(loss, "weight", weight), reduction)
 
 
 @op
@@ -231,12 +246,13 @@ def binary_cross_entropy_with_logits(
                 f"{name} must be floats; call .float() on it"
             )
     x, t = input, target
+    positive = _times_fitting(t, "pos_weight", pos_weight)
     if pos_weight is None:
         # (1 - t) x - log(sigmoid(x)), the logarithm written out.
         loss = (1 - t) * x + jax.nn.softplus(-x)
     else:
-        loss = (1 - t) * x + (1 + (pos_weight - 1) * t) * jax.nn.softplus(-x)
-    return reduce_loss(loss if weight is None else loss * weight, reduction)
+        loss = (1 - t) * x + (1 + positive - t) * jax.nn.softplus(-x)
+    return reduce_loss(_times_fitting(loss, "weight", weight), reduction)
 
 
 @op
@@ -268,8 +284,10 @@ def multilabel_soft_margin_loss(
     require_float("multilabel_soft_margin_loss", input)
     x, t = input, target
     loss = -(t * jax.nn.log_sigmoid(x) + (1 - t) * jax.nn.log_sigmoid(-x))
-    loss = loss if weight is None else loss * weight
-    return reduce_loss(jnp.mean(loss, -1), reduction)
+    if weight is not None:
+        check_broadcast([loss.shape, weight.shape])
+        loss = loss * weight
+    return reduce_loss(jnp.mean(loss, max(x.ndim - 1, 0)), reduction)
 
 
 # --- distributions -------------------------------------------------------------------------------
@@ -324,8 +342,7 @@ def poisson_nll_loss(
     the constant log(t!) where t > 1.
     """
     reduction = choose_reduction(size_average, reduce, reduction)
-    require_float("poisson_nll_loss", input)
-    x, t = input, target
+    x, t = input if is_float(input) else input.astype(dtypes.default_float()), target
     loss = jnp.exp(x) - t * x if log_input else x - t * jnp.log(x + eps)
     if full:
         large = jnp.where(t > 1, t, 1)

@@ -224,6 +224,8 @@ def batch_norm(
                 raise RuntimeError(
                     f"{name} must be defined in evaluation mode; give it, or pass training=True"
                 )
+        if eps < 0:
+            raise ValueError(f"batch_norm eps must be non-negative, but got {eps}")
         return _batch_norm_eval(input, running_mean, running_var, weight, bias, eps)
     shaped = _with_channels(input)
     _check_channels(shaped, running_mean=running_mean, running_var=running_var)
@@ -415,6 +417,8 @@ def local_response_norm(
     x = input
     if x.ndim < 3:
         raise ValueError(f"Expected 3D or higher dimensionality input (got {x.ndim} dimensions)")
+    if size < 1:
+        raise RuntimeError(f"kernel size should be greater than zero, but got size {size}")
     channels = x.shape[1]
     widths = [(0, 0), (size // 2, (size - 1) // 2)] + [(0, 0)] * (x.ndim - 2)
     squares = jnp.pad(x * x, widths)
