@@ -26,7 +26,7 @@ MISTAKES = {
     "BCEWithLogitsLoss(pos_weight=ones(5, 2, 3))(ones(2, 3), ones(2, 3))": r"shape \[5, 2, 3\]",
     "BCEWithLogitsLoss(pos_weight=ones(4))(ones(2, 3), ones(2, 3))": r"tensor a \(4\) must match",
     "MultiLabelSoftMarginLoss(weight=ones(4))(ones(2, 3), ones(2, 3))": r"tensor b \(4\)",
-    "LocalResponseNorm(0)(ones(2, 3, 4))": "kernel size should be greater than zero, but got size 0",
+    "LocalResponseNorm(0)(ones(2, 3, 4))": "kernel size should be .* zero, but got size 0",
     "BatchNorm1d(3, eps=-1.0).eval()(ones(2, 3))": "eps must be non-negative, but got -1.0",
     "CircularPad1d(1)(ones(2, 3, 4, 5))": r"expected 2D or 3D input \(got 4D input\)",
     "CircularPad2d(1)(ones(2, 3))": r"expected 3D or 4D input \(got 2D input\)",

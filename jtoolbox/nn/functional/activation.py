@@ -22,6 +22,7 @@ from jtoolbox.ops.dims import canonical_dim
 from jtoolbox.ops.elementwise import magnitude
 from jtoolbox.ops.elementwise import sigmoid as sigmoid
 from jtoolbox.ops.elementwise import tanh as tanh
+from jtoolbox.ops.halves import spread
 
 __all__ = [
     *("celu", "celu_", "elu", "elu_", "gelu", "glu", "gumbel_softmax", "hardshrink", "hardsigmoid"),
@@ -114,7 +115,7 @@ def prelu(input: Array, weight: Array) -> Array:
         if w.size != channels:
             raise RuntimeError(_CHANNELS.format(found=w.size, channels=channels))
     shape = (w.size,) + (1,) * (x.ndim - 2) if x.ndim > 1 else ()
-    return jnp.where(x > 0, x, w.reshape(shape) * x)
+    return jnp.where(x > 0, x, spread(w.reshape(shape), x.shape) * x)
 
 
 @op(name="rrelu")
@@ -172,10 +173,12 @@ def threshold_(input: Array, threshold: float, value: float) -> Array:
 # --- exponential ---------------------------------------------------------------------------------
 
 
-def _elu_formula(x: Array, alpha: float, scale: float, inner: float) -> Array:
+def _elu_formula(input: Array, alpha: float, scale: float, inner: float) -> Array:
     """scale * x where x > 0, scale * alpha * (exp(inner * x) - 1) elsewhere."""
+    x = wide(input)
     below = jnp.where(x > 0, jnp.zeros((), x.dtype), x)
-    return jnp.where(x > 0, x * scale, jnp.expm1(below * inner) * (alpha * scale))
+    y = jnp.where(x > 0, x * scale, jnp.expm1(below * inner) * (alpha * scale))
+    return y.astype(input.dtype)
 
 
 @op(name="elu")
@@ -254,7 +257,8 @@ def gelu(input: Array, approximate: str = "none") -> Array:
 @op(name="silu")
 def _silu(input: Array) -> Array:
     require_float("silu", input)
-    return input * jax.nn.sigmoid(input)
+    x = wide(input)
+    return (x * jax.nn.sigmoid(x)).astype(input.dtype)
 
 
 def silu(input: Array, inplace: bool = False) -> Array:
@@ -265,7 +269,8 @@ def silu(input: Array, inplace: bool = False) -> Array:
 @op(name="mish")
 def _mish(input: Array) -> Array:
     require_float("mish", input)
-    return input * jnp.tanh(jax.nn.softplus(input))
+    x = wide(input)
+    return (x * jnp.tanh(jax.nn.softplus(x))).astype(input.dtype)
 
 
 def mish(input: Array, inplace: bool = False) -> Array:
@@ -277,27 +282,31 @@ def mish(input: Array, inplace: bool = False) -> Array:
 def softplus(input: Array, beta: float = 1.0, threshold: float = 20.0) -> Array:
     """log(1 + exp(beta * x)) / beta, a smooth relu; just x where beta * x > threshold."""
     require_float("softplus", input)
-    scaled = input * beta
-    return jnp.where(scaled > threshold, input, jax.nn.softplus(scaled) / beta)
+    x = wide(input)
+    scaled = x * beta
+    y = jnp.where(scaled > threshold, x, jax.nn.softplus(scaled) / beta)
+    return y.astype(input.dtype)
 
 
 @op
 def logsigmoid(input: Array) -> Array:
     """log(sigmoid(x)), without overflow at either end."""
     require_float("logsigmoid", input)
-    return jax.nn.log_sigmoid(input)
+    return jax.nn.log_sigmoid(wide(input)).astype(input.dtype)
 
 
 @op(promote=("input",), promote_float=True)
 def softsign(input: Array) -> Array:
     """x / (1 + |x|)."""
-    return input / (1 + magnitude(input))
+    x = wide(input)
+    return (x / (1 + magnitude(x))).astype(input.dtype)
 
 
 @op(promote=("input",), promote_float=True)
 def tanhshrink(input: Array) -> Array:
     """x - tanh(x)."""
-    return input - jnp.tanh(input)
+    x = wide(input)
+    return (x - jnp.tanh(x)).astype(input.dtype)
 
 
 @op
@@ -316,8 +325,8 @@ def glu(input: Array, dim: int = -1) -> Array:
             f"in an input of shape {list(input.shape)}"
         )
     require_float("glu", input)
-    a, b = jnp.split(input, 2, axis)
-    return a * jax.nn.sigmoid(b)
+    a, b = jnp.split(wide(input), 2, axis)
+    return (a * jax.nn.sigmoid(b)).astype(input.dtype)
 
 
 # --- piecewise linear ----------------------------------------------------------------------------

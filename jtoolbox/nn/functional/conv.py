@@ -11,6 +11,7 @@ from jtoolbox.engine import Array, op
 from jtoolbox.nn.functional.checks import type_name
 from jtoolbox.nn.functional.convolution import convolve, convolve_transposed
 from jtoolbox.nn.functional.windows import Ints, expand
+from jtoolbox.ops.halves import level
 
 __all__ = [
     "conv1d",
@@ -124,7 +125,7 @@ def _operands(name: str, n: int, input: Any, weight: Any, bias: Any, groups: int
 
 def _finished(y: Any, bias: Any, n: int, batched: bool) -> Any:
     if bias is not None:
-        y = y + bias.reshape((-1,) + (1,) * n)
+        y = jnp.add(*level(y, bias.reshape((-1,) + (1,) * n)))
     return y if batched else y[0]
 
 

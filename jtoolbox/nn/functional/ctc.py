@@ -35,12 +35,12 @@ def _check(log_probs, targets, input_lengths, target_lengths, blank, *_) -> None
             f"Expected tensor to have size {batch} at dimension 0, but got size {targets.shape[0]} "
             f"for targets of shape {list(targets.shape)}: one row for each of the samples"
         )
-    if targets.ndim == 1 and isinstance(target_lengths, np.ndarray) and log_probs.ndim == 3:
-        if target_lengths.sum() != longest:
-            raise RuntimeError(
-                f"Expected tensor to have size {target_lengths.sum()} at dimension 0, but got size "
-                f"{longest} for targets: those of all samples one after the other"
-            )
+    joined = targets.ndim == 1 and log_probs.ndim == 3 and isinstance(target_lengths, np.ndarray)
+    if joined and target_lengths.sum() != longest:
+        raise RuntimeError(
+            f"Expected tensor to have size {target_lengths.sum()} at dimension 0, but got size "
+            f"{longest} for targets: those of all samples one after the other"
+        )
 
 
 def _check_lengths(name: str, lengths: Any, batch: int, limit: int) -> None:

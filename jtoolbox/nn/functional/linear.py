@@ -10,6 +10,7 @@ from jax import lax
 
 from jtoolbox.engine import Array, op
 from jtoolbox.nn.functional.checks import type_name
+from jtoolbox.ops.halves import level
 
 __all__ = ["bilinear", "linear"]
 
@@ -79,7 +80,7 @@ def linear(input: Array, weight: Array, bias: Array | None = None) -> Array:
         raise RuntimeError(
             f"linear expects a bias of shape {list(y.shape[-1:])}, got {list(bias.shape)}"
         )
-    return y + bias
+    return jnp.add(*level(y, bias))
 
 
 @op
@@ -92,7 +93,7 @@ def bilinear(input1: Array, input2: Array, weight: Array, bias: Array | None = N
     """
     _check_bilinear(input1, input2, weight, bias)
     y = jnp.einsum("...i,kij,...j->...k", input1, weight, input2)
-    return y if bias is None else y + bias
+    return y if bias is None else jnp.add(*level(y, bias))
 
 
 def _check_bilinear(input1: Any, input2: Any, weight: Any, bias: Any) -> None:

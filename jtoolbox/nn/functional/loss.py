@@ -23,6 +23,7 @@ from jtoolbox.nn.functional.checks import (
     size,
     type_name,
     warn_user,
+    wide,
 )
 from jtoolbox.nn.functional.reduction import (
     REDUCTIONS,
@@ -69,6 +70,11 @@ def _times_fitting(x: Array, name: str, weight: Any) -> Array:
             "broadcast to the input's shape"
         )
     return x * weight
+
+
+def _type_of(*operands: Array | None) -> Any:
+    """The common type of the operands that are given."""
+    return dtypes.result_type(*[x for x in operands if x is not None])
 
 
 @_pair
@@ -214,8 +220,9 @@ def binary_cross_entropy(
             f"Found dtype {type_name(target)} but expected {type_name(input)}: "
             "convert the target with .to(input.dtype)"
         )
-    loss = _binary_cross_entropy(input, target)
-    return reduce_loss(_times_fitting(loss, "weight", weight), reduction)
+    loss = _binary_cross_entropy(wide(input), wide(target))
+    loss = _times_fitting(loss, "weight", weight)
+    return reduce_loss(loss, reduction).astype(input.dtype)
 
 
 @op
@@ -245,14 +252,15 @@ def binary_cross_entropy_with_logits(
                 f"result type Float can't be cast to the desired output type {type_name(v)}: the "
                 f"{name} must be floats; call .float() on it"
             )
-    x, t = input, target
+    x, t = wide(input), wide(target)
     positive = _times_fitting(t, "pos_weight", pos_weight)
     if pos_weight is None:
         # (1 - t) x - log(sigmoid(x)), the logarithm written out.
         loss = (1 - t) * x + jax.nn.softplus(-x)
     else:
         loss = (1 - t) * x + (1 + positive - t) * jax.nn.softplus(-x)
-    return reduce_loss(_times_fitting(loss, "weight", weight), reduction)
+    loss = _times_fitting(loss, "weight", weight)
+    return reduce_loss(loss, reduction).astype(_type_of(input, target, weight, pos_weight))
 
 
 @op
@@ -267,7 +275,8 @@ def soft_margin_loss(
     reduction = choose_reduction(size_average, reduce, reduction)
     require_float("soft_margin_loss", input)
     check_broadcast([target.shape, input.shape])
-    return reduce_loss(jax.nn.softplus(-target * input), reduction)
+    loss = reduce_loss(jax.nn.softplus(-wide(target) * wide(input)), reduction)
+    return loss.astype(input.dtype)
 
 
 @_pair
@@ -282,12 +291,13 @@ def multilabel_soft_margin_loss(
     """Binary cross entropy of sigmoid(x), averaged over the classes of (N, C)."""
     reduction = choose_reduction(size_average, reduce, reduction)
     require_float("multilabel_soft_margin_loss", input)
-    x, t = input, target
+    x, t = wide(input), wide(target)
     loss = -(t * jax.nn.log_sigmoid(x) + (1 - t) * jax.nn.log_sigmoid(-x))
     if weight is not None:
         check_broadcast([loss.shape, weight.shape])
         loss = loss * weight
-    return reduce_loss(jnp.mean(loss, max(x.ndim - 1, 0)), reduction)
+    loss = reduce_loss(jnp.mean(loss, max(x.ndim - 1, 0)), reduction)
+    return loss.astype(_type_of(input, target, weight))
 
 
 # --- distributions -------------------------------------------------------------------------------

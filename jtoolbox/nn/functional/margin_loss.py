@@ -14,7 +14,7 @@ import numpy as np
 
 from jtoolbox.engine import Array, op
 from jtoolbox.engine.record import check_broadcast
-from jtoolbox.nn.functional.checks import clamp_min, require_float, size, type_name
+from jtoolbox.nn.functional.checks import clamp_min, require_float, size, type_name, wide
 from jtoolbox.nn.functional.distance import distance, pairwise_distance
 from jtoolbox.nn.functional.reduction import (
     REDUCTIONS,
@@ -74,13 +74,15 @@ def cosine_embedding_loss(
             f"{target.ndim}D target tensor expects {target.ndim + 1}D input tensors, but found "
             f"inputs with sizes {list(input1.shape)} and {list(input2.shape)}."
         )
-    product = jnp.sum(input1 * input2, -1)
-    squares = [jnp.sum(x * x, -1) + 1e-12 for x in (input1, input2)]
+    result = jnp.result_type(input1, input2)
+    x1, x2 = wide(input1), wide(input2)
+    product = jnp.sum(x1 * x2, -1)
+    squares = [jnp.sum(x * x, -1) + 1e-12 for x in (x1, x2)]
     cosine = product / jnp.sqrt(squares[0] * squares[1])
     zero = jnp.zeros((), cosine.dtype)
     near = jnp.where(target == 1, 1 - cosine, zero)
     far = jnp.where(target == -1, clamp_min(cosine - margin, 0), zero)
-    return reduce_loss(near + far, reduction)
+    return reduce_loss(near + far, reduction).astype(result)
 
 
 @op

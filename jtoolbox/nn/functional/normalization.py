@@ -453,10 +453,9 @@ def _normalize(input: Array, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -
             f"normalize: Expected a floating point or complex tensor as input. Got "
             f"{type_name(input)}; call .float() first"
         )
-    axis = canonical_dim(dim, input.ndim)
-    if input.ndim == 0:
-        return input / clamp_min(magnitude(input), eps)
-    return input / clamp_min(vector_norm_of(input, p, (axis,), True), eps)
+    axis, x = canonical_dim(dim, input.ndim), wide(input)
+    norm = vector_norm_of(x, p, (axis,), True) if x.ndim else magnitude(x)
+    return (x / clamp_min(norm, eps)).astype(input.dtype)
 
 
 def normalize(
