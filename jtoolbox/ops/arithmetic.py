@@ -14,7 +14,6 @@ from jtoolbox.engine import Array, op
 from jtoolbox.engine.graph import NO_DERIVATIVE
 from jtoolbox.engine.record import check_broadcast
 from jtoolbox.ops.elementwise import as_float, is_complex, is_integer
-from jtoolbox.ops.halves import level
 
 __all__ = [
     *("add", "addcdiv", "addcmul", "div", "divide", "float_power", "floor_divide", "fmod"),
@@ -50,8 +49,7 @@ def _scaled(x: Array, alpha: Array | None) -> Array:
 @_pair(saves="none")
 def add(input: Array, other: Array, *, alpha: Array | None = None) -> Array:
     """input + alpha * other, where alpha is 1 if not given; of bools, whether either is true."""
-    x, y = level(input, other)
-    return x + _scaled(y, alpha)
+    return input + _scaled(other, alpha)
 
 
 @op(saves="none")
@@ -65,7 +63,7 @@ def sub(input: Array, other: Array, *, alpha: Array | None = None) -> Array:
             "Subtraction, the `-` operator, with a bool tensor is not supported. If you are "
             "trying to invert a mask, use the `~` or `logical_not()` operator instead."
         )
-    x, y = level(*promoted(input, other))
+    x, y = promoted(input, other)
     return x - _scaled(y, alpha)
 
 
@@ -77,8 +75,7 @@ def rsub(input: Array, other: Array, *, alpha: Array | None = None) -> Array:
 @_pair()
 def mul(input: Array, other: Array) -> Array:
     """input * other; of bools, whether both are true."""
-    x, y = level(input, other)
-    return x * y
+    return input * other
 
 
 # Division
@@ -127,8 +124,7 @@ def div(input: Array, other: Array, *, rounding_mode: str | None = None) -> Arra
             f"'{rounding_mode}'"
         )
     if rounding_mode is None:
-        x, y = level(as_float(input), as_float(other))
-        return x / y
+        return as_float(input) / as_float(other)
     input, other = jnp.broadcast_arrays(input, other)
     if rounding_mode == "floor":
         return _constant(_floor_quotient(input, other))

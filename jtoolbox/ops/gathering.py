@@ -12,7 +12,6 @@ import numpy as np
 from jtoolbox import dtypes
 from jtoolbox.engine import Array, numpy_names, op
 from jtoolbox.ops.dims import canonical_dim
-from jtoolbox.ops.halves import copied
 from jtoolbox.ops.host import host_value, like
 from jtoolbox.ops.indexing import cast_value, check_bounds, getitem
 from jtoolbox.ops.shape import broadcast_shape, broadcast_to, reshape
@@ -91,13 +90,8 @@ def gather(input: Array, dim: int, index: Array, *, sparse_grad: bool = False) -
     check_index_shape("gather", input.shape, index, dim)
     if not index.ndim:
         return jnp.reshape(input, (1,)).at[index].get(mode="fill")
-    places = along(jnp.atleast_1d(input), index, dim)
-    return copied(lambda x: _at(x, places), input)
-
-
-def _at(x: Array, places: tuple) -> Array:
-    """The elements at places (a NumPy index), NaN for one out of bounds."""
-    return jnp.atleast_1d(x).at[places].get(mode="fill", wrap_negative_indices=False)
+    input = jnp.atleast_1d(input)
+    return input.at[along(input, index, dim)].get(mode="fill", wrap_negative_indices=False)
 
 
 def _check_take(input: Any, index: Any) -> None:
@@ -174,7 +168,7 @@ def index_select(input: Array, dim: int, index: Array) -> Array:
         )
     dim = canonical_dim(dim, input.ndim)
     places = (slice(None),) * dim + (jnp.atleast_1d(index),)
-    out = copied(lambda x: _at(x, places), input)
+    out = jnp.atleast_1d(input).at[places].get(mode="fill", wrap_negative_indices=False)
     return out if input.ndim else out[0]
 
 

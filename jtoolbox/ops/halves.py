@@ -8,14 +8,14 @@ gradient is summed in float32, as PyTorch's is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
 
 from jtoolbox.engine import Array
 
-__all__ = ["copied", "is_half", "level", "spread", "wide"]
+__all__ = ["is_half", "level", "rounded", "spread", "wide"]
 
 
 def is_half(x: Array) -> bool:
@@ -28,14 +28,15 @@ def wide(x: Array) -> Array:
     return x.astype(np.float32) if is_half(x) else x
 
 
-def copied(copy: Callable[[Array], Array], x: Array) -> Array:
-    """copy(x), a function that copies elements: the gradients of copies are summed in float32."""
-    return copy(wide(x)).astype(x.dtype)
+def rounded(y: Array, *operands: Array) -> Array:
+    """What was computed in float32 from operands, in their common type if that is a half type."""
+    like = jnp.zeros((), jnp.result_type(*operands))
+    return y.astype(like.dtype) if is_half(like) else y
 
 
 def spread(x: Array, shape: Sequence[int]) -> Array:
-    """x broadcast to a shape."""
-    return copied(lambda v: jnp.broadcast_to(v, shape), x)
+    """x broadcast to a shape; the gradients of the copies are summed in float32."""
+    return jnp.broadcast_to(wide(x), shape).astype(x.dtype)
 
 
 def level(x: Array, y: Array) -> tuple[Array, Array]:

@@ -12,7 +12,6 @@ from jtoolbox import dtypes
 from jtoolbox.engine import Array, op
 from jtoolbox.ops.dims import canonical_dim, canonical_dims, kept
 from jtoolbox.ops.elementwise import is_complex, is_integer, magnitude
-from jtoolbox.ops.halves import is_half, wide
 from jtoolbox.ops.matrices import at_least_matrix
 from jtoolbox.ops.reduction import Dims
 
@@ -33,8 +32,6 @@ def real_type(x: Array) -> Any:
 
 def vector_norm_of(x: Array, p: float, dims: tuple[int, ...], keepdim: bool) -> Array:
     """(sum |x|^p)^(1/p) over dims; the largest or smallest |x| for p = inf, -inf; a count for 0."""
-    if is_half(x):
-        return vector_norm_of(wide(x), p, dims, keepdim).astype(x.dtype)
     if p == 2:
         squares = jnp.real(x * jnp.conj(x)) if is_complex(x) else x * x
         return safe_sqrt(jnp.sum(squares, dims, keepdims=keepdim))
@@ -96,8 +93,9 @@ def norm(
         return nuclear_norm(x, dims, keepdim)
     if isinstance(p, str) and p != "fro":
         raise RuntimeError(f"linalg.matrix_norm: Order {p} not supported: give 'fro' or 'nuc'.")
+    wide = x.astype(jnp.float32) if x.dtype.itemsize == 2 else x
     order = 2.0 if p is None or p == "fro" else float(p)
-    return vector_norm_of(x, order, dims, keepdim)
+    return vector_norm_of(wide, order, dims, keepdim).astype(real_type(x))
 
 
 def nuclear_norm(x: Array, dims: tuple[int, ...], keepdim: bool) -> Array:

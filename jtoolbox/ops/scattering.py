@@ -148,8 +148,6 @@ def added(x: Any, places: tuple, values: Any) -> Any:
     target = x.at[places]
     if x.dtype == np.bool_:
         return target.max(values, mode="drop")
-    if is_half(x):
-        return added(wide(x), places, wide(values)).astype(x.dtype)
     return target.add(values, mode="drop")
 
 

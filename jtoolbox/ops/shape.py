@@ -18,7 +18,6 @@ from jtoolbox.engine import Array, op
 from jtoolbox.engine.graph import Handle
 from jtoolbox.engine.record import check_broadcast
 from jtoolbox.ops.dims import canonical_dim, canonical_dims
-from jtoolbox.ops.halves import spread
 from jtoolbox.ops.reinterpret import view_dtype
 from jtoolbox.ops.strides import are_contiguous, strides_of, unlink, view_strides
 
@@ -341,7 +340,7 @@ def _write_expanded(base: Any, value: Any, size: Sequence[int]) -> Any:
 
 @op(view=True, saves="none", write=_write_expanded)
 def _expand(input: Array, size: Sequence[int]) -> Array:
-    return spread(jnp.asarray(input), expanded_shape(np.shape(input), size))
+    return jnp.broadcast_to(input, expanded_shape(np.shape(input), size))
 
 
 def expand(input: Any, *args: Any, size: Any = None, implicit: bool = False) -> Any:

@@ -14,13 +14,6 @@ MANY = 1024
 
 # Each takes the library and a tensor of ones, and uses every element of it many times.
 USES = {
-    "a bias": lambda lib, b: lib.ones(64, 16, 4, dtype=b.dtype) + b,
-    "a factor": lambda lib, b: lib.ones(64, 16, 4, dtype=b.dtype) * b,
-    "a divisor": lambda lib, b: lib.ones(64, 16, 4, dtype=b.dtype) / b,
-    "a subtrahend": lambda lib, b: lib.ones(64, 16, 4, dtype=b.dtype) - b,
-    "expand": lambda lib, b: b.expand(64, 16, 4),
-    "index_select": lambda lib, b: b.index_select(0, lib.zeros(MANY, dtype=lib.int64)),
-    "gather": lambda lib, b: b.gather(0, lib.zeros(MANY, dtype=lib.int64)),
     "a convolution's bias": lambda lib, b: lib.nn.functional.conv2d(
         lib.ones(4, 1, 16, 16, dtype=b.dtype), lib.ones(4, 1, 1, 1, dtype=b.dtype), b
     ),
@@ -47,8 +40,6 @@ def test_the_gradient_of_what_is_used_often_is_summed_in_float32(use):
 
 
 ADDITIONS = {
-    "index_add": lambda lib, x, i: lib.zeros(2, dtype=x.dtype).index_add(0, i, x),
-    "scatter_add": lambda lib, x, i: lib.zeros(2, dtype=x.dtype).scatter_add(0, i, x),
     "mean": lambda lib, x, i: lib.zeros(2, dtype=x.dtype).scatter_reduce(
         0, i, x, "mean", include_self=False
     ),

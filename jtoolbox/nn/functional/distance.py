@@ -9,6 +9,8 @@ import numpy as np
 from jtoolbox.engine import Array, op
 from jtoolbox.nn.functional.checks import clamp_min, is_float, require_float, type_name, wide
 from jtoolbox.ops.dims import canonical_dim
+from jtoolbox.ops.elementwise import as_float
+from jtoolbox.ops.halves import rounded
 from jtoolbox.ops.norms import vector_norm_of
 
 __all__ = ["cosine_similarity", "pairwise_distance", "pdist"]
@@ -51,9 +53,9 @@ def pairwise_distance(
 
 def distance(x1: Array, x2: Array, p: float, eps: float, keepdims: bool = False) -> Array:
     """The formula of `pairwise_distance`, for losses that build on it."""
+    x1, x2 = as_float(x1), as_float(x2)
     difference = wide(x1) - wide(x2) + eps
-    norm = vector_norm_of(difference, p, (difference.ndim - 1,), keepdims)
-    return norm.astype(jnp.result_type(x1, x2))
+    return rounded(vector_norm_of(difference, p, (difference.ndim - 1,), keepdims), x1, x2)
 
 
 @op

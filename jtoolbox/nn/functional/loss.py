@@ -296,7 +296,7 @@ def multilabel_soft_margin_loss(
     if weight is not None:
         check_broadcast([loss.shape, weight.shape])
         loss = loss * weight
-    loss = reduce_loss(jnp.mean(loss, max(x.ndim - 1, 0)), reduction)
+    loss = reduce_loss(jnp.sum(loss, x.ndim - 1) / x.shape[-1], reduction)
     return loss.astype(_type_of(input, target, weight))
 
 
@@ -352,7 +352,7 @@ def poisson_nll_loss(
     the constant log(t!) where t > 1.
     """
     reduction = choose_reduction(size_average, reduce, reduction)
-    x, t = input if is_float(input) else input.astype(dtypes.default_float()), target
+    x, t = (v if is_float(v) else v.astype(dtypes.default_float()) for v in (input, target))
     loss = jnp.exp(x) - t * x if log_input else x - t * jnp.log(x + eps)
     if full:
         large = jnp.where(t > 1, t, 1)
