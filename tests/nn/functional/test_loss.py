@@ -223,7 +223,7 @@ def test_integers_give_float32_where_pytorch_takes_them():
     compare(F.pairwise_distance, TF.pairwise_distance, x, y)
     compare(F.cosine_embedding_loss, TF.cosine_embedding_loss, x, y, np.array([1, -1]), margin=0.5)
     compare(F.margin_ranking_loss, TF.margin_ranking_loss, x, y, y * 0 + 1, margin=0.5)
-    compare(F.local_response_norm, TF.local_response_norm, x[:, :, None] + y, size=2)
+    compare(F.local_response_norm, TF.local_response_norm, x[..., None] + y[:, None], size=2)
 
 
 def test_kl_div_by_batch_and_its_warning_about_the_mean():
