@@ -104,7 +104,7 @@ def test_lengths_and_targets_that_do_not_fit_the_batch_raise():
     error(t, (T,), (3, 3), match="input_lengths must be of size batch_size: got 1 for 2")
     error(t, (T, T), (3, 3, 3), match="target_lengths must be of size batch_size: got 3 for 2")
     error(t, (T, -1), (3, 3), match="input_lengths to have value at least 0, but got value -1")
-    error(t, (T, T), np.array([3.0, 3.0]), match="target_lengths must be integral")
+    error(t, np.array([T, T]), np.array([3.0, 3.0]), match="target_lengths must be integral")
     error(np.ones((3, 3), int), (T, T), (3, 3), match="size 2 at dimension 0, but got size 3")
     error(np.ones(5, int), (T, T), (3, 3), match="size 6 at dimension 0, but got size 5")
 
