@@ -196,7 +196,7 @@ class RReLU(_Activation):
 
 
 class Hardtanh(_Activation):
-    """x kept within [min_val, max_val]. Raises ValueError unless min_val < max_val.
+    """x kept within [min_val, max_val]. Raises AssertionError unless min_val < max_val.
 
     `min_value` and `max_value` are the older names of the bounds.
     """
@@ -220,8 +220,8 @@ class Hardtanh(_Activation):
         self.max_val = max_val if max_value is None else max_value
         self.inplace = inplace
         if self.max_val <= self.min_val:
-            raise ValueError(
-                f"max_val must be larger than min_val, got {self.max_val} and {self.min_val}"
+            raise AssertionError(
+                f"max_val ({self.max_val}) must be greater than min_val ({self.min_val})"
             )
 
     def forward(self, input: Tensor) -> Tensor:

@@ -149,6 +149,13 @@ class ReplicationPad3d(_ReplicationPad):
 class _CircularPad(_Pad):
     _mode = "circular"
 
+    def forward(self, input: Tensor) -> Tensor:
+        if input.ndim - self._dims not in (1, 2):
+            raise ValueError(
+                f"expected {self._dims + 1}D or {self._dims + 2}D input (got {input.ndim}D input)"
+            )
+        return super().forward(input)
+
 
 class CircularPad1d(_CircularPad):
     """Continues at the other end: input (N, C, W) or (C, W), padding (left, right)."""

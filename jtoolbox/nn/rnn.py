@@ -122,6 +122,10 @@ class LSTM(RNNBase):
 
     def forward(self, input: Any, hx: Any = None) -> tuple[Any, tuple[Tensor, Tensor]]:
         """(output, (h_n, c_n)), from the initial state `hx` = (h, c) or zeros."""
+        if isinstance(hx, Tensor) and input.ndim == 3 and hx.ndim == 4:
+            raise TypeError(
+                f"lstm(): hx must be tuple of Tensors (h, c), not Tensor of shape {list(hx.shape)}"
+            )
         return super().forward(input, None if hx is None else (hx[0], hx[1]))
 
 

@@ -141,6 +141,11 @@ class LSTMCell(RNNCellBase):
     def forward(
         self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:
+        if isinstance(hx, Tensor) and input.ndim > 1:
+            raise TypeError(
+                "lstm_cell(): argument 'hx' (position 2) must be tuple of Tensors (h, c), not "
+                f"Tensor of shape {list(hx.shape)}"
+            )
         states = {} if hx is None else {f"hx[{i}]": hx[i] for i in (0, 1)}
         h, c = self._step("LSTM", input, **states)
         return h, c

@@ -13,6 +13,7 @@ import numpy as np
 from jtoolbox import dtypes
 from jtoolbox.engine import Array, op
 from jtoolbox.ops import return_types
+from jtoolbox.ops.halves import wide
 
 __all__ = [
     *("abs", "absolute", "acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh"),
@@ -44,7 +45,7 @@ def is_complex(x: Array) -> bool:
 
 def widened(*operands: Array) -> list[Array]:
     """Half precision as float32, so that a result is rounded once."""
-    return [x.astype(jnp.float32) if dtypes.is_half(x.dtype) else x for x in operands]
+    return [wide(x) for x in operands]
 
 
 # Exponentials, logarithms, roots

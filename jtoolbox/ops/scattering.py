@@ -17,6 +17,7 @@ from jtoolbox import dtypes
 from jtoolbox.engine import Array, numpy_names, op
 from jtoolbox.ops.dims import canonical_dim
 from jtoolbox.ops.gathering import along, check_index_dtype, check_range
+from jtoolbox.ops.halves import is_half, wide
 from jtoolbox.ops.indexing import cast_value
 
 __all__ = ["scatter", "scatter_add", "scatter_reduce"]
@@ -157,6 +158,8 @@ def added(x: Any, places: tuple, values: Any) -> Any:
 
 def combine(x: Any, places: tuple, values: Any, reduce: str, include_self: bool) -> Any:
     """Reduces `values` into the places of `x` (places as a NumPy index)."""
+    if is_half(x) and reduce in ("mean", "prod"):
+        return combine(wide(x), places, wide(values), reduce, include_self).astype(x.dtype)
     if not include_self:
         x = x.at[places].set(_identity(reduce, x.dtype), mode="drop")
     if reduce == "sum":

@@ -13,6 +13,7 @@ from jtoolbox import dtypes
 from jtoolbox.engine import Array, op
 from jtoolbox.ops.dims import canonical_dim
 from jtoolbox.ops.gathering import check_range
+from jtoolbox.ops.halves import wide
 from jtoolbox.ops.host import host_value
 from jtoolbox.ops.indexing import cast_value, poisoned
 from jtoolbox.ops.scattering import added
@@ -26,7 +27,7 @@ _EMPTY = {"sum": 0.0, "mean": math.nan, "max": -math.inf, "min": math.inf, "prod
 def _segment_reduce(
     data: Array, ids: Array, count: int, reduce: str, axis: int, initial: float | None
 ) -> Array:
-    x = jnp.moveaxis(data, axis, 0)
+    x = jnp.moveaxis(wide(data), axis, 0)
     step = "sum" if reduce == "mean" else reduce
     function = getattr(jax.ops, f"segment_{step}")
     out = function(x, ids, count)
@@ -38,7 +39,8 @@ def _segment_reduce(
         out = join.get(reduce, jnp.add)(out, initial)
     if reduce == "mean":
         out = out / jnp.where(sizes == 0, 1, sizes)
-    return jnp.moveaxis(jnp.where(sizes == 0, jnp.asarray(start, out.dtype), out), 0, axis)
+    out = jnp.where(sizes == 0, jnp.asarray(start, out.dtype), out)
+    return jnp.moveaxis(out, 0, axis).astype(data.dtype)
 
 
 def segment_reduce(

@@ -17,6 +17,7 @@ import numpy as np
 from jtoolbox import dtypes, random
 from jtoolbox.engine import Array, Key, op
 from jtoolbox.engine import inplace as _rebind
+from jtoolbox.engine.record import spread
 from jtoolbox.nn.functional.checks import is_float, require_float, type_name, warn_user, wide
 from jtoolbox.ops.dims import canonical_dim
 from jtoolbox.ops.elementwise import magnitude
@@ -40,11 +41,22 @@ def _finish(x: Any, y: Any, inplace: bool) -> Any:
     return _rebind(x, y) if inplace else y
 
 
+def _require_ordered(name: str, x: Array) -> None:
+    """Raises for what is no real number."""
+    if x.dtype == np.bool_:
+        raise RuntimeError(f"Boolean inputs not supported for {name}: convert them with .to()")
+    if jnp.issubdtype(x.dtype, np.complexfloating):
+        raise NotImplementedError(
+            f"{name} is not supported for complex types: call it on .real and .imag"
+        )
+
+
 # --- one-sided -----------------------------------------------------------------------------------
 
 
 @op(name="relu", saves="output")
 def _relu(input: Array) -> Array:
+    _require_ordered("relu", input)
     return jnp.where(input <= 0, jnp.zeros((), input.dtype), input)
 
 
@@ -103,7 +115,7 @@ def prelu(input: Array, weight: Array) -> Array:
         if w.size != channels:
             raise RuntimeError(_CHANNELS.format(found=w.size, channels=channels))
     shape = (w.size,) + (1,) * (x.ndim - 2) if x.ndim > 1 else ()
-    return jnp.where(x > 0, x, w.reshape(shape) * x)
+    return jnp.where(x > 0, x, spread(w.reshape(shape), x.shape) * x)
 
 
 @op(name="rrelu")
@@ -161,10 +173,12 @@ def threshold_(input: Array, threshold: float, value: float) -> Array:
 # --- exponential ---------------------------------------------------------------------------------
 
 
-def _elu_formula(x: Array, alpha: float, scale: float, inner: float) -> Array:
+def _elu_formula(input: Array, alpha: float, scale: float, inner: float) -> Array:
     """scale * x where x > 0, scale * alpha * (exp(inner * x) - 1) elsewhere."""
+    x = wide(input)
     below = jnp.where(x > 0, jnp.zeros((), x.dtype), x)
-    return jnp.where(x > 0, x * scale, jnp.expm1(below * inner) * (alpha * scale))
+    y = jnp.where(x > 0, x * scale, jnp.expm1(below * inner) * (alpha * scale))
+    return y.astype(input.dtype)
 
 
 @op(name="elu")
@@ -243,7 +257,8 @@ def gelu(input: Array, approximate: str = "none") -> Array:
 @op(name="silu")
 def _silu(input: Array) -> Array:
     require_float("silu", input)
-    return input * jax.nn.sigmoid(input)
+    x = wide(input)
+    return (x * jax.nn.sigmoid(x)).astype(input.dtype)
 
 
 def silu(input: Array, inplace: bool = False) -> Array:
@@ -254,7 +269,8 @@ def silu(input: Array, inplace: bool = False) -> Array:
 @op(name="mish")
 def _mish(input: Array) -> Array:
     require_float("mish", input)
-    return input * jnp.tanh(jax.nn.softplus(input))
+    x = wide(input)
+    return (x * jnp.tanh(jax.nn.softplus(x))).astype(input.dtype)
 
 
 def mish(input: Array, inplace: bool = False) -> Array:
@@ -266,27 +282,31 @@ def mish(input: Array, inplace: bool = False) -> Array:
 def softplus(input: Array, beta: float = 1.0, threshold: float = 20.0) -> Array:
     """log(1 + exp(beta * x)) / beta, a smooth relu; just x where beta * x > threshold."""
     require_float("softplus", input)
-    scaled = input * beta
-    return jnp.where(scaled > threshold, input, jax.nn.softplus(scaled) / beta)
+    x = wide(input)
+    scaled = x * beta
+    y = jnp.where(scaled > threshold, x, jax.nn.softplus(scaled) / beta)
+    return y.astype(input.dtype)
 
 
 @op
 def logsigmoid(input: Array) -> Array:
     """log(sigmoid(x)), without overflow at either end."""
     require_float("logsigmoid", input)
-    return jax.nn.log_sigmoid(input)
+    return jax.nn.log_sigmoid(wide(input)).astype(input.dtype)
 
 
 @op(promote=("input",), promote_float=True)
 def softsign(input: Array) -> Array:
     """x / (1 + |x|)."""
-    return input / (1 + magnitude(input))
+    x = wide(input)
+    return (x / (1 + magnitude(x))).astype(input.dtype)
 
 
 @op(promote=("input",), promote_float=True)
 def tanhshrink(input: Array) -> Array:
     """x - tanh(x)."""
-    return input - jnp.tanh(input)
+    x = wide(input)
+    return (x - jnp.tanh(x)).astype(input.dtype)
 
 
 @op
@@ -305,8 +325,8 @@ def glu(input: Array, dim: int = -1) -> Array:
             f"in an input of shape {list(input.shape)}"
         )
     require_float("glu", input)
-    a, b = jnp.split(input, 2, axis)
-    return a * jax.nn.sigmoid(b)
+    a, b = jnp.split(wide(input), 2, axis)
+    return (a * jax.nn.sigmoid(b)).astype(input.dtype)
 
 
 # --- piecewise linear ----------------------------------------------------------------------------
@@ -314,6 +334,13 @@ def glu(input: Array, dim: int = -1) -> Array:
 
 @op(name="hardtanh")
 def _hardtanh(input: Array, min_val: float, max_val: float) -> Array:
+    _require_ordered("hardtanh", input)
+    if jnp.issubdtype(input.dtype, np.unsignedinteger) and min_val < 0:
+        raise RuntimeError(
+            f"cannot do hardtanh on an unsigned type with negative limits, got min_val {min_val}"
+        )
+    if jnp.issubdtype(input.dtype, np.integer):
+        min_val, max_val = int(min_val), int(max_val)
     low, high = jnp.asarray(min_val, input.dtype), jnp.asarray(max_val, input.dtype)
     return jnp.where(input <= low, low, jnp.where(input >= high, high, input))
 

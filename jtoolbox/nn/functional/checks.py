@@ -8,10 +8,10 @@ import warnings
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jtoolbox import dtypes
 from jtoolbox.engine import Array
+from jtoolbox.ops.halves import wide as wide
 
 __all__ = ["clamp_min", "is_float", "require_float", "size", "type_name", "warn_user", "wide"]
 
@@ -55,11 +55,6 @@ def require_float(name: str, *arrays: Array) -> None:
                 f"\"{name}\" not implemented for '{type_name(x)}': it needs floats; call .float() "
                 "on the input first"
             )
-
-
-def wide(x: Array) -> Array:
-    """The array in float32 if it is of a half type: sums of many halves lose all precision."""
-    return x.astype(np.float32) if x.dtype.itemsize == 2 and is_float(x) else x
 
 
 def clamp_min(x: Array, low: float) -> Array:

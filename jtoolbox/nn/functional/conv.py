@@ -31,11 +31,11 @@ _AXES = {1: "(N, C, L)", 2: "(N, C, H, W)", 3: "(N, C, D, H, W)"}
 
 
 def _setting(name: str, value: Any, n: int, least: int) -> tuple[int, ...]:
-    """stride, padding, dilation or output_padding per dimension, each at least `least`."""
+    """A setting per dimension, each at least `least`."""
     values = expand(value, n, _SETTING.replace("{name}", name))
     if min(values) < least:
-        if name == "dilation":
-            raise RuntimeError(f"dilation should be greater than zero, but got {list(values)}")
+        if name in ("dilation", "kernel size"):
+            raise RuntimeError(f"{name} should be greater than zero, but got {list(values)}")
         sign = "non-positive" if least else "negative"
         raise RuntimeError(f"{sign} {name} is not supported: got {list(values)}")
     return values
@@ -165,7 +165,7 @@ def _conv(
     x, weight, bias, batched = _operands(f"conv{n}d", n, input, weight, bias, groups)
     strides = _setting("stride", stride, n, 1)
     dilations = _setting("dilation", dilation, n, 1)
-    kernel = weight.shape[2:]
+    kernel = _setting("kernel size", weight.shape[2:], n, 1)
     pads = _pads(padding, n, kernel, strides, dilations)
     padded = [size + low + high for size, (low, high) in zip(x.shape[2:], pads, strict=True)]
     spans = [d * (k - 1) + 1 for k, d in zip(kernel, dilations, strict=True)]
@@ -271,11 +271,12 @@ def _conv_transpose(
     strides = _setting("stride", stride, n, 1)
     pads = _setting("padding", padding, n, 0)
     dilations = _setting("dilation", dilation, n, 1)
+    kernel = _setting("kernel size", weight.shape[2:], n, 1)
     extra = _output_padding(output_padding, n, strides, dilations)
     outputs = [
         (size - 1) * s - 2 * p + d * (k - 1) + e + 1
         for size, s, p, d, k, e in zip(
-            x.shape[2:], strides, pads, dilations, weight.shape[2:], extra, strict=True
+            x.shape[2:], strides, pads, dilations, kernel, extra, strict=True
         )
     ]
     if min(outputs) < 1:

@@ -26,6 +26,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jtoolbox.nn.functional.checks import wide
 from jtoolbox.nn.functional.windows import materialized, offsets, pad_axes, resized, strided
 
 __all__ = ["convolve", "convolve_transposed"]
@@ -40,10 +41,13 @@ _MOST_SEPARATE_GROUPS = 8
 
 def convolve(x: Any, w: Any, stride: Sizes, pads: Pads, dilation: Sizes, groups: int) -> Any:
     """x (N, C, *sizes) correlated with w (O, C / groups, *kernel)."""
-    route = _xla
-    if jax.default_backend() == "cpu":
-        route = _cpu_route(w.shape, stride, pads, dilation, groups)
-    return route(x, w, stride, pads, dilation, groups)
+    if jax.default_backend() != "cpu":
+        return _xla(x, w, stride, pads, dilation, groups)
+    route = _cpu_route(w.shape, stride, pads, dilation, groups)
+    if route is _xla:
+        return _xla(x, w, stride, pads, dilation, groups)
+    # XLA's convolution sums halves in float32; the routes' own sums would round each term.
+    return route(wide(x), wide(w), stride, pads, dilation, groups).astype(x.dtype)
 
 
 def _cpu_route(shape: Sizes, stride: Sizes, pads: Pads, dilation: Sizes, groups: int) -> Any:
@@ -165,7 +169,8 @@ def convolve_transposed(
     blocks = math.prod(-(-span // s) for span, s in zip(spans, stride, strict=True))
     cpu = jax.default_backend() == "cpu" and x.size
     if cpu and apart and blocks <= _MOST_OFFSETS:
-        return _overlap_add(x, w, stride, padding, outputs, dilation, groups)
+        y = _overlap_add(wide(x), wide(w), stride, padding, outputs, dilation, groups)
+        return y.astype(x.dtype)
     each, kernel = w.shape[1], w.shape[2:]
     w = w.reshape(groups, w.shape[0] // groups, each, *kernel).swapaxes(1, 2)
     w = jnp.flip(w.reshape(groups * each, w.shape[2], *kernel), range(2, d + 2))

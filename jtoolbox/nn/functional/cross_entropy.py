@@ -76,22 +76,25 @@ def _shifted(x: Array, axis: int) -> Array:
 # --- checks --------------------------------------------------------------------------------------
 
 
+def _check_label(t: Any) -> None:
+    """The errors of the label of scores (C,), which is () or (1,)."""
+    if t.ndim == 1 and t.shape[0] != 1:
+        raise ValueError(
+            f"For 1D input, 1D target must have size 1, but got target size: {t.shape[0]}"
+        )
+    if t.ndim > 1:
+        raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
+
+
 def _label_shape(x: Any, t: Any) -> tuple[int, ...]:
-    """The shape that labels must have for scores (C,), (N, C) or (N, C, ...); else the error."""
-    if x.ndim == 1:
-        if t.ndim == 1 and t.shape[0] != 1:
-            raise ValueError(
-                f"For 1D input, 1D target must have size 1, but got target size: {t.shape[0]}"
-            )
-        if t.ndim > 1:
-            raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
-        return t.shape
+    """The shape that labels must have for scores (N, C) or (N, C, ...); else the error."""
     wanted = x.shape[:1] + x.shape[2:]
     if t.shape == wanted:
         return wanted
-    if t.ndim and t.shape[0] != x.shape[0]:
+    batch = t.shape[0] if t.ndim else 0
+    if batch != x.shape[0]:
         raise ValueError(
-            f"Expected input batch_size ({x.shape[0]}) to match target batch_size ({t.shape[0]}): "
+            f"Expected input batch_size ({x.shape[0]}) to match target batch_size ({batch}): "
             f"the input is {list(x.shape)}, the target {list(t.shape)}."
         )
     if x.ndim == 2:
@@ -169,15 +172,17 @@ def _mean_over_labels(
 
 def _as_labels(x: Array, t: Array) -> tuple[Array, int]:
     """Labels as int32 (faster to compare) or wider, and the axis of the classes."""
+    shape = _label_shape(x, t) if x.ndim > 1 else ()
     if t.dtype not in (np.int64, np.uint8) and not (t.dtype == np.int32 and _narrow()):
         raise RuntimeError(_LABEL_TYPE.format(found=type_name(t), shape=list(x.shape)))
-    shape = _label_shape(x, t)
+    if x.ndim == 1:
+        _check_label(t)
     axis = min(x.ndim - 1, 1)
     # Narrowing keeps labels beyond 32 bits impossible: they are moved to -2**31 first.
     if t.dtype == np.int64:
         low, high = -(2**31), 2**31 - 1
         t = jnp.where((t < low) | (t > high), low, t)
-    return t.reshape(() if x.ndim == 1 else shape).astype(np.int32), axis
+    return t.reshape(shape).astype(np.int32), axis
 
 
 def _narrow() -> bool:

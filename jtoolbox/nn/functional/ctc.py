@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jtoolbox import dtypes
 from jtoolbox.engine import Array, op
 from jtoolbox.nn.functional.checks import require_float, wide
 from jtoolbox.nn.functional.reduction import REDUCTIONS
@@ -17,7 +18,7 @@ __all__ = ["ctc_loss"]
 
 # Stands for log(0) in the recursion: minus infinity would make gradients NaN.
 _NEVER = -1e30
-_TOO_LONG = "Expected {name} to have value at most {limit}, but got value {found}"
+_OUTSIDE = "Expected {name} to have value at {limit}, but got value {found}"
 
 
 def _check(log_probs, targets, input_lengths, target_lengths, blank, *_) -> None:
@@ -25,12 +26,36 @@ def _check(log_probs, targets, input_lengths, target_lengths, blank, *_) -> None
     steps, classes = log_probs.shape[0], log_probs.shape[-1]
     if not 0 <= blank < classes:
         raise RuntimeError(f"blank must be in label range: got {blank} for {classes} classes")
-    limits = (("input_lengths", input_lengths, steps),
-              ("target_lengths", target_lengths, targets.shape[-1]))  # fmt: skip
-    for name, lengths, limit in limits:
-        if isinstance(lengths, np.ndarray) and lengths.size and lengths.max() > limit:
-            message = _TOO_LONG.format(name=name, limit=limit, found=lengths.max())
-            raise RuntimeError(message)
+    batch = log_probs.shape[1] if log_probs.ndim == 3 else 1
+    longest = targets.shape[-1] if targets.ndim else 0
+    _check_lengths("input_lengths", input_lengths, batch, steps)
+    _check_lengths("target_lengths", target_lengths, batch, longest)
+    if targets.ndim == 2 and targets.shape[0] != batch:
+        raise RuntimeError(
+            f"Expected tensor to have size {batch} at dimension 0, but got size {targets.shape[0]} "
+            f"for targets of shape {list(targets.shape)}: one row for each of the samples"
+        )
+    joined = targets.ndim == 1 and log_probs.ndim == 3 and isinstance(target_lengths, np.ndarray)
+    if joined and target_lengths.sum() != longest:
+        raise RuntimeError(
+            f"Expected tensor to have size {target_lengths.sum()} at dimension 0, but got size "
+            f"{longest} for targets: those of all samples one after the other"
+        )
+
+
+def _check_lengths(name: str, lengths: Any, batch: int, limit: int) -> None:
+    if not np.issubdtype(lengths.dtype, np.integer):
+        raise RuntimeError(f"{name} must be integral, got {lengths.dtype}")
+    if lengths.size != batch:
+        raise RuntimeError(
+            f"{name} must be of size batch_size: got {lengths.size} for {batch} samples"
+        )
+    if not isinstance(lengths, np.ndarray) or not lengths.size:
+        return
+    if lengths.max() > limit:
+        raise RuntimeError(_OUTSIDE.format(name=name, limit=f"most {limit}", found=lengths.max()))
+    if lengths.min() < 0:
+        raise RuntimeError(_OUTSIDE.format(name=name, limit="least 0", found=lengths.min()))
 
 
 def _padded(targets: Array, lengths: Array, longest: int) -> Array:
@@ -110,6 +135,8 @@ def _ctc_loss(
     targets, input_lengths, target_lengths = (
         jnp.asarray(v) for v in (targets, input_lengths, target_lengths)
     )
+    if not np.issubdtype(targets.dtype, np.integer):
+        targets = targets.astype(dtypes.index_dtype())
     batched = log_probs.ndim == 3
     x = wide(log_probs) if batched else wide(log_probs)[:, None]
     if not batched:

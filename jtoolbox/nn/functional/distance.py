@@ -7,8 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jtoolbox.engine import Array, op
-from jtoolbox.nn.functional.checks import clamp_min, is_float, require_float, type_name
+from jtoolbox.nn.functional.checks import clamp_min, is_float, require_float, type_name, wide
 from jtoolbox.ops.dims import canonical_dim
+from jtoolbox.ops.elementwise import as_float
+from jtoolbox.ops.halves import rounded
 from jtoolbox.ops.norms import vector_norm_of
 
 __all__ = ["cosine_similarity", "pairwise_distance", "pdist"]
@@ -29,12 +31,13 @@ def cosine_similarity(x1: Array, x2: Array, dim: int = 1, eps: float = 1e-8) -> 
         raise RuntimeError(
             f"expected common dtype to be floating point, yet common dtype is {type_name(x1)}"
         )
-    x1, x2 = jnp.broadcast_arrays(x1, x2)
+    result = x1.dtype
+    x1, x2 = jnp.broadcast_arrays(wide(x1), wide(x2))
     axis = canonical_dim(dim, x1.ndim)
     if x1.ndim == 0:
         x1, x2 = x1[None], x2[None]
     norms = [_floored(vector_norm_of(x, 2, (axis,), True), eps) for x in (x1, x2)]
-    return jnp.sum((x1 / norms[0]) * (x2 / norms[1]), axis)
+    return jnp.sum((x1 / norms[0]) * (x2 / norms[1]), axis).astype(result)
 
 
 @op(promote=("x1", "x2"))
@@ -50,8 +53,9 @@ def pairwise_distance(
 
 def distance(x1: Array, x2: Array, p: float, eps: float, keepdims: bool = False) -> Array:
     """The formula of `pairwise_distance`, for losses that build on it."""
-    difference = x1 - x2 + eps
-    return vector_norm_of(difference, p, (difference.ndim - 1,), keepdims)
+    x1, x2 = as_float(x1), as_float(x2)
+    difference = wide(x1) - wide(x2) + eps
+    return rounded(vector_norm_of(difference, p, (difference.ndim - 1,), keepdims), x1, x2)
 
 
 @op

@@ -78,8 +78,9 @@ def _embedding(
     indices, weight = jnp.asarray(input), jnp.asarray(weight)
     rows = rows_of(indices, weight)
     if scale_grad_by_freq:
-        counts = jnp.zeros(weight.shape[0], weight.dtype).at[indices].add(1, mode="drop")
-        rows = scale_gradient(rows, 1 / jnp.take(counts, indices, mode="fill")[..., None])
+        counts = jnp.zeros(weight.shape[0], np.float32).at[indices].add(1, mode="drop")
+        share = 1 / jnp.take(counts, indices, mode="fill")[..., None]
+        rows = scale_gradient(rows, share.astype(rows.dtype))
     if padding_idx is not None:
         rows = jnp.where((indices == padding_idx)[..., None], lax.stop_gradient(rows), rows)
     return rows

@@ -48,6 +48,11 @@ def _check_input(n: int, x: Any, kernel: tuple[int, ...], counts: tuple[int, ...
             )
     require_float(name[:-2], x)
     for axis, size, k, count in zip(_AXES[n], x.shape[-n:], kernel, counts, strict=True):
+        if k < 1 or count < 0:
+            raise RuntimeError(
+                f"{name}: pool {axis} {k} and output {axis} {count}: a window has at least one "
+                "element, and no number of windows is negative"
+            )
         if count + k - 1 > size:
             raise RuntimeError(
                 f"{name}: pool {axis} {k} too large relative to input {axis} {size}: {count} "
@@ -114,6 +119,9 @@ def _fractional_max_pool(
     samples = jnp.asarray(samples)
     _check_samples(n, x, samples)
     samples = samples[: x.shape[0]]
+    if 0 in counts:
+        empty = (jnp.zeros((*x.shape[:2], *counts), t) for t in (x.dtype, dtypes.index_dtype()))
+        return results_of(tuple(empty)[: 1 + return_indices], batched)
     # PyTorch's samples of a volume are in the order of its axes, those of an image are not.
     order = range(n) if n == 3 else reversed(range(n))
     flat: Any = jnp.zeros((*x.shape[:2], *[1] * 2 * n), np.int32)

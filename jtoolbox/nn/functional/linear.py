@@ -64,8 +64,10 @@ def linear(input: Array, weight: Array, bias: Array | None = None) -> Array:
     """Multiplies the last dimension by a matrix: y = x Wᵀ + b.
 
     Shapes: input (*, in_features) with any leading dimensions, weight (out_features, in_features)
-    or (in_features), bias (out_features); the result is (*, out_features) or (*). Raises
-    RuntimeError when the feature counts or the dtypes differ.
+    or (in_features), bias (out_features); the result is (*, out_features) or (*). In half types
+    the product is rounded before the bias is added, where PyTorch rounds once: a float32 product
+    would take its gradients out of the fast units for halves. Raises RuntimeError when the feature
+    counts or the dtypes differ.
 
         >>> F.linear(torch.ones(2, 3), torch.ones(4, 3)).shape
         torch.Size([2, 4])

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jtoolbox import dtypes
 from jtoolbox.engine import Array, op
 from jtoolbox.engine.record import check_broadcast
 from jtoolbox.nn.functional.checks import (
@@ -22,6 +23,7 @@ from jtoolbox.nn.functional.checks import (
     size,
     type_name,
     warn_user,
+    wide,
 )
 from jtoolbox.nn.functional.reduction import (
     REDUCTIONS,
@@ -54,6 +56,25 @@ def _weighted(loss: Array, weight: Any, input: Array, reduction: str, divide: bo
     if reduction == "mean" and divide:
         return jnp.sum(loss * weight) / jnp.sum(weight)
     return reduce_loss(loss * weight, reduction)
+
+
+def _times_fitting(x: Array, name: str, weight: Any) -> Array:
+    """x times a weight that broadcasts to the shape of x, or the error."""
+    if weight is None:
+        return x
+    check_broadcast([weight.shape, x.shape])
+    if np.broadcast_shapes(weight.shape, x.shape) != x.shape:
+        raise RuntimeError(
+            f"output with shape {list(x.shape)} doesn't match the broadcast shape "
+            f"{list(np.broadcast_shapes(weight.shape, x.shape))}: {name} {list(weight.shape)} must "
+            "broadcast to the input's shape"
+        )
+    return x * weight
+
+
+def _type_of(*operands: Array | None) -> Any:
+    """The common type of the operands that are given."""
+    return dtypes.result_type(*[x for x in operands if x is not None])
 
 
 @_pair
@@ -199,8 +220,9 @@ def binary_cross_entropy(
             f"Found dtype {type_name(target)} but expected {type_name(input)}: "
             "convert the target with .to(input.dtype)"
         )
-    loss = _binary_cross_entropy(input, target)
-    return reduce_loss(loss if weight is None else loss * weight, reduction)
+    loss = _binary_cross_entropy(wide(input), wide(target))
+    loss = _times_fitting(loss, "weight", weight)
+    return reduce_loss(loss, reduction).astype(input.dtype)
 
 
 @op
@@ -230,13 +252,15 @@ def binary_cross_entropy_with_logits(
                 f"result type Float can't be cast to the desired output type {type_name(v)}: the "
                 f"{name} must be floats; call .float() on it"
             )
-    x, t = input, target
+    x, t = wide(input), wide(target)
+    positive = _times_fitting(t, "pos_weight", pos_weight)
     if pos_weight is None:
         # (1 - t) x - log(sigmoid(x)), the logarithm written out.
         loss = (1 - t) * x + jax.nn.softplus(-x)
     else:
-        loss = (1 - t) * x + (1 + (pos_weight - 1) * t) * jax.nn.softplus(-x)
-    return reduce_loss(loss if weight is None else loss * weight, reduction)
+        loss = (1 - t) * x + (1 + positive - t) * jax.nn.softplus(-x)
+    loss = _times_fitting(loss, "weight", weight)
+    return reduce_loss(loss, reduction).astype(_type_of(input, target, weight, pos_weight))
 
 
 @op
@@ -251,7 +275,8 @@ def soft_margin_loss(
     reduction = choose_reduction(size_average, reduce, reduction)
     require_float("soft_margin_loss", input)
     check_broadcast([target.shape, input.shape])
-    return reduce_loss(jax.nn.softplus(-target * input), reduction)
+    loss = reduce_loss(jax.nn.softplus(-wide(target) * wide(input)), reduction)
+    return loss.astype(input.dtype)
 
 
 @_pair
@@ -266,10 +291,13 @@ def multilabel_soft_margin_loss(
     """Binary cross entropy of sigmoid(x), averaged over the classes of (N, C)."""
     reduction = choose_reduction(size_average, reduce, reduction)
     require_float("multilabel_soft_margin_loss", input)
-    x, t = input, target
+    x, t = wide(input), wide(target)
     loss = -(t * jax.nn.log_sigmoid(x) + (1 - t) * jax.nn.log_sigmoid(-x))
-    loss = loss if weight is None else loss * weight
-    return reduce_loss(jnp.mean(loss, -1), reduction)
+    if weight is not None:
+        check_broadcast([loss.shape, weight.shape])
+        loss = loss * weight
+    loss = reduce_loss(jnp.sum(loss, x.ndim - 1) / x.shape[-1], reduction)
+    return loss.astype(_type_of(input, target, weight))
 
 
 # --- distributions -------------------------------------------------------------------------------
@@ -324,8 +352,7 @@ def poisson_nll_loss(
     the constant log(t!) where t > 1.
     """
     reduction = choose_reduction(size_average, reduce, reduction)
-    require_float("poisson_nll_loss", input)
-    x, t = input, target
+    x, t = (v if is_float(v) else v.astype(dtypes.default_float()) for v in (input, target))
     loss = jnp.exp(x) - t * x if log_input else x - t * jnp.log(x + eps)
     if full:
         large = jnp.where(t > 1, t, 1)

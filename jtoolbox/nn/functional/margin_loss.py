@@ -12,9 +12,10 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from jtoolbox import dtypes
 from jtoolbox.engine import Array, op
 from jtoolbox.engine.record import check_broadcast
-from jtoolbox.nn.functional.checks import clamp_min, require_float, size, type_name
+from jtoolbox.nn.functional.checks import clamp_min, is_float, require_float, size, type_name, wide
 from jtoolbox.nn.functional.distance import distance, pairwise_distance
 from jtoolbox.nn.functional.reduction import (
     REDUCTIONS,
@@ -22,6 +23,8 @@ from jtoolbox.nn.functional.reduction import (
     choose_reduction,
     reduce_loss,
 )
+from jtoolbox.ops.elementwise import as_float
+from jtoolbox.ops.halves import rounded
 
 __all__ = [
     *("cosine_embedding_loss", "hinge_embedding_loss", "margin_ranking_loss", "multi_margin_loss"),
@@ -74,13 +77,14 @@ def cosine_embedding_loss(
             f"{target.ndim}D target tensor expects {target.ndim + 1}D input tensors, but found "
             f"inputs with sizes {list(input1.shape)} and {list(input2.shape)}."
         )
-    product = jnp.sum(input1 * input2, -1)
-    squares = [jnp.sum(x * x, -1) + 1e-12 for x in (input1, input2)]
+    x1, x2 = wide(as_float(input1)), wide(as_float(input2))
+    product = jnp.sum(x1 * x2, -1)
+    squares = [jnp.sum(x * x, -1) + 1e-12 for x in (x1, x2)]
     cosine = product / jnp.sqrt(squares[0] * squares[1])
     zero = jnp.zeros((), cosine.dtype)
     near = jnp.where(target == 1, 1 - cosine, zero)
     far = jnp.where(target == -1, clamp_min(cosine - margin, 0), zero)
-    return reduce_loss(near + far, reduction)
+    return rounded(reduce_loss(near + far, reduction), input1, input2)
 
 
 @op
@@ -101,7 +105,10 @@ def margin_ranking_loss(
             f"input1: {size(input1)}, input2: {size(input2)}, target: {size(target)}"
         )
     check_broadcast([input1.shape, input2.shape, target.shape])
-    return reduce_loss(clamp_min(-target * (input1 - input2) + margin, 0), reduction)
+    apart = -target * (input1 - input2)
+    if not is_float(apart) and isinstance(margin, float):
+        apart = apart.astype(dtypes.default_float())
+    return reduce_loss(clamp_min(apart + margin, 0), reduction)
 
 
 def _excess(x: Array) -> Array:

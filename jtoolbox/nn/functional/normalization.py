@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jtoolbox import dtypes
 from jtoolbox.engine import Array, inplace, op
 from jtoolbox.nn.functional.checks import (
     clamp_min,
@@ -224,6 +225,8 @@ def batch_norm(
                 raise RuntimeError(
                     f"{name} must be defined in evaluation mode; give it, or pass training=True"
                 )
+        if eps < 0:
+            raise ValueError(f"batch_norm eps must be non-negative, but got {eps}")
         return _batch_norm_eval(input, running_mean, running_var, weight, bias, eps)
     shaped = _with_channels(input)
     _check_channels(shaped, running_mean=running_mean, running_var=running_var)
@@ -415,10 +418,14 @@ def local_response_norm(
     x = input
     if x.ndim < 3:
         raise ValueError(f"Expected 3D or higher dimensionality input (got {x.ndim} dimensions)")
+    if size < 1:
+        raise RuntimeError(f"kernel size should be greater than zero, but got size {size}")
     channels = x.shape[1]
     widths = [(0, 0), (size // 2, (size - 1) // 2)] + [(0, 0)] * (x.ndim - 2)
     squares = jnp.pad(x * x, widths)
     total = sum(jax.lax.slice_in_dim(squares, i, i + channels, axis=1) for i in range(size))
+    if not is_float(x):  # whose mean is whole, as that of PyTorch's pooling
+        x, total = (v.astype(dtypes.default_float()) for v in (x, total // size * size))
     return x / (k + alpha / size * total) ** beta
 
 
@@ -449,10 +456,9 @@ def _normalize(input: Array, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -
             f"normalize: Expected a floating point or complex tensor as input. Got "
             f"{type_name(input)}; call .float() first"
         )
-    axis = canonical_dim(dim, input.ndim)
-    if input.ndim == 0:
-        return input / clamp_min(magnitude(input), eps)
-    return input / clamp_min(vector_norm_of(input, p, (axis,), True), eps)
+    axis, x = canonical_dim(dim, input.ndim), wide(input)
+    norm = vector_norm_of(x, p, (axis,), True) if x.ndim else magnitude(x)
+    return (x / clamp_min(norm, eps)).astype(input.dtype)
 
 
 def normalize(

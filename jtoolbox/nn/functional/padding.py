@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jtoolbox.engine import Array, op
+from jtoolbox.engine.record import spread
 
 __all__ = ["pad"]
 
@@ -41,7 +42,7 @@ def _replicated(x: Any, axis: int, low: int, high: int) -> list[Any]:
 
     def repeated(edge: int, count: int) -> Any:
         shape = (*x.shape[:axis], count, *x.shape[axis + 1 :])
-        return jnp.broadcast_to(_part(x, axis, edge, 1), shape)
+        return spread(_part(x, axis, edge, 1), shape)
 
     return [repeated(0, low), x, repeated(size - 1, high)]
 

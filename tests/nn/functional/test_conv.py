@@ -185,6 +185,7 @@ ERRORS = {
     "wrong rank of weight": ((1, 3, 8, 8), (4, 3, 3), {}, "Expected a 4-dimensional weight"),
     "input too small": ((1, 3, 2, 2), (4, 3, 3, 3), {}, r"\(2 x 2\). Kernel size: \(3 x 3\)"),
     "negative padding": ((1, 3, 8, 8), (4, 3, 3, 3), {"padding": -1}, "negative padding is not"),
+    "no kernel": ((1, 3, 8, 8), (4, 3, 3, 0), {}, r"kernel size should be .* got \[3, 0\]"),
     "stride 0": ((1, 3, 8, 8), (4, 3, 3, 3), {"stride": 0}, "non-positive stride is not"),
     "dilation 0": ((1, 3, 8, 8), (4, 3, 3, 3), {"dilation": 0}, "dilation should be greater than"),
     "three strides": ((1, 3, 8, 8), (4, 3, 3, 3), {"stride": (1, 1, 1)}, "a list of 2 values"),
@@ -234,6 +235,7 @@ TRANSPOSED_ERRORS = {
     "padding in words": ((1, 3, 8, 8), (3, 2, 3, 3), {"padding": "same"}, "must be tuple of ints"),
     "groups": ((1, 4, 8, 8), (4, 2, 3, 3), {"groups": 3}, "expected weight to be divisible by 3"),
     "wrong rank": ((8, 8), (3, 2, 3, 3), {}, "input to conv_transpose2d"),
+    "no kernel": ((1, 3, 8, 8), (3, 2, 0, 3), {}, "kernel size should be greater than zero"),
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -94,3 +96,21 @@ def test_errors():
                match="blank must be in label range")  # fmt: skip
     same_error(F.ctc_loss, TF.ctc_loss, x, t, INPUT_LENGTHS, TARGET_LENGTHS, reduction="avg",
                match="not a valid value")  # fmt: skip
+
+
+def test_lengths_and_targets_that_do_not_fit_the_batch_raise():
+    x, t = scores(T, 2, C), np.ones((2, 3), int)
+    error = functools.partial(same_error, F.ctc_loss, TF.ctc_loss, x)
+    error(t, (T,), (3, 3), match="input_lengths must be of size batch_size: got 1 for 2")
+    error(t, (T, T), (3, 3, 3), match="target_lengths must be of size batch_size: got 3 for 2")
+    error(t, (T, -1), (3, 3), match="input_lengths to have value at least 0, but got value -1")
+    error(t, np.array([T, T]), np.array([3.0, 3.0]), match="target_lengths must be integral")
+    error(np.ones((3, 3), int), (T, T), (3, 3), match="size 2 at dimension 0, but got size 3")
+    error(np.ones(5, int), (T, T), (3, 3), match="size 6 at dimension 0, but got size 5")
+
+
+def test_targets_may_be_floats_that_name_classes():
+    lengths = (T, T), (2, 2)
+    x, t = scores(T, 2, C), np.ones((2, 2))
+    compare(lambda x: F.ctc_loss(x, t, *lengths),
+            lambda x: TF.ctc_loss(x, torch.tensor(t), *lengths), x)  # fmt: skip

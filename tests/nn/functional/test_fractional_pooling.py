@@ -56,6 +56,14 @@ def test_fractional_pooling_takes_unbatched_input() -> None:
     compare(*functions, normal(3, 6, 5), kernel_size=2, output_size=3)
 
 
+def test_no_windows_give_an_empty_result_and_empty_windows_raise() -> None:
+    x = normal(1, 2, 6, 5)
+    compare(*both("fractional_max_pool2d"), x, kernel_size=2, output_size=(0, 3), grad=False)
+    for kernel, output in ((0, 3), (2, -1)):
+        with pytest.raises(RuntimeError, match="a window has at least one"):
+            F.fractional_max_pool2d(x, kernel, output)
+
+
 def test_drawn_windows_stay_inside_and_differ_from_call_to_call() -> None:
     x = jt.arange(4000.0).reshape(1, 4, 1000, 1)
     seen = set()

@@ -204,6 +204,28 @@ def test_the_variance_of_a_gaussian_must_fit_and_be_positive():
     assert np.isnan(loss)
 
 
+def test_a_weight_of_more_dimensions_is_summed_over_the_inputs_last_as_in_pytorch():
+    loss, theirs = F.multilabel_soft_margin_loss, TF.multilabel_soft_margin_loss
+    weight = uniform(5, *X.shape)
+    compare(lambda x: loss(x, Y, weight, reduction="none"),
+            lambda x: theirs(x, torch.tensor(Y), torch.tensor(weight), reduction="none"),
+            X)  # fmt: skip
+
+
+def test_poisson_loss_takes_counts():
+    counts = np.array([1, 2, 3])
+    compare(F.poisson_nll_loss, TF.poisson_nll_loss, counts, counts + 1, full=True)
+    compare(F.poisson_nll_loss, TF.poisson_nll_loss, counts, counts + 1, log_input=False)
+
+
+def test_integers_give_float32_where_pytorch_takes_them():
+    x, y = np.array([[3, 1, 2], [0, 2, 5]]), np.array([[1, 1, 4], [2, 2, 1]])
+    compare(F.pairwise_distance, TF.pairwise_distance, x, y)
+    compare(F.cosine_embedding_loss, TF.cosine_embedding_loss, x, y, np.array([1, -1]), margin=0.5)
+    compare(F.margin_ranking_loss, TF.margin_ranking_loss, x, y, y * 0 + 1, margin=0.5)
+    compare(F.local_response_norm, TF.local_response_norm, x[..., None] + y[:, None], size=2)
+
+
 def test_kl_div_by_batch_and_its_warning_about_the_mean():
     compare(F.kl_div, TF.kl_div, X, P, reduction="batchmean")
     compare(F.kl_div, TF.kl_div, X[0, :1].reshape(()), P[0, :1].reshape(()), reduction="sum")
