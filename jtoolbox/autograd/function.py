@@ -240,6 +240,7 @@ def _finish(call: Call, inputs: tuple, grad: bool) -> Any:
     if not traced and (grad or pending or mode.depth or mode.capture is not None):
         result = record(call, inputs, grad)
     else:
+        inputs = mode.functional.meet(inputs) if traced else inputs
         result = run_now(call, concrete(inputs))
     return wrap(result) if call.out.__class__ is Aval else tuple(wrap(n) for n in result)
 
