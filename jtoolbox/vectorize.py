@@ -46,6 +46,8 @@ def vmap(
     if chunk_size is not None and chunk_size < 1:
         raise ValueError(f"vmap: chunk_size should be None or greater than 0. (got {chunk_size})")
 
+    _check_dims(out_dims, "out_dims")
+
     def make(f: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
             return mapped(f, in_dims, out_dims, randomness, args, kwargs)
@@ -81,12 +83,16 @@ def _spread(dims: Any, values: Any, what: str) -> list[int | None]:
             f"vmap({what}={dims}, ...): {what} is not compatible with the structure of the "
             f"{len(leaves_of(values))} values that it is for"
         ) from error
-    if not all(d is None or isinstance(d, int) for d in found):
+    _check_dims(dims, what)
+    return found
+
+
+def _check_dims(dims: Any, what: str) -> None:
+    if not all(d is None or isinstance(d, int) for d in jax.tree.leaves(dims, is_leaf=_is_none)):
         raise ValueError(
             f"vmap({what}={dims}, ...): {what} must be an int, None or a python collection of "
             "those, saying for each value which of its dimensions is mapped"
         )
-    return found
 
 
 def _size(dims: Sequence[int | None], args: Any) -> int:

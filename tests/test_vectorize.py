@@ -44,7 +44,7 @@ def test_random_operations_follow_randomness():
 
 
 @pytest.mark.parametrize(
-    "call, settings, error",
+    ("call", "settings", "error"),
     [
         (lambda v: 3.0, {}, ValueError),
         (lambda v: None, {}, ValueError),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -42,14 +43,37 @@ def erfinv(input: Array) -> Array:
 @_to_float()
 def lgamma(input: Array) -> Array:
     """log |gamma(x)|."""
-    return jax.lax.lgamma(input)
+    return _log_gamma(input)
+
+
+@jax.custom_jvp
+def _log_gamma(x: Any) -> Any:
+    return jax.lax.lgamma(x)
+
+
+@_log_gamma.defjvp
+def _(primals: Any, tangents: Any) -> Any:
+    return _log_gamma(*primals), tangents[0] * _digamma(*primals)
+
+
+@jax.custom_jvp
+def _digamma(x: Any) -> Any:
+    """The digamma function with its pole at 0, where JAX's is NaN."""
+    pole = jnp.copysign(jnp.asarray(jnp.inf, x.dtype), -x)
+    return jnp.where(x == 0, pole, jax.lax.digamma(x))
+
+
+@_digamma.defjvp
+def _(primals: Any, tangents: Any) -> Any:
+    (x,) = primals
+    slope = jnp.where(x == 0, jnp.asarray(jnp.inf, x.dtype), jax.scipy.special.polygamma(1, x))
+    return _digamma(x), tangents[0] * slope
 
 
 @_to_float()
 def digamma(input: Array) -> Array:
     """The derivative of lgamma; -inf at 0, NaN at negative integers."""
-    pole = jnp.copysign(jnp.asarray(jnp.inf, input.dtype), -input)
-    return jnp.where(input == 0, pole, jax.lax.digamma(input))
+    return _digamma(input)
 
 
 @_to_float()
@@ -118,8 +142,11 @@ def logaddexp2(input: Array, other: Array) -> Array:
 
 @_both_to_float()
 def atan2(input: Array, other: Array) -> Array:
-    """The angle of the point (other, input), in radians."""
-    return jnp.arctan2(input, other)
+    """The angle of the point (other, input), in radians. No gradient flows at the origin."""
+    origin = (input == 0) & (other == 0)
+    angle = jnp.arctan2(input, jnp.where(origin, 1, other))
+    angle = jnp.where(origin, jax.lax.stop_gradient(angle), angle)
+    return jnp.where(origin, jax.lax.stop_gradient(jnp.arctan2(input, other)), angle)
 
 
 @_both_to_float(saves="both")
