@@ -297,7 +297,7 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
 
     given = leaves_of(primals)
     tensors = any(is_handle(v) for v in given)
-    pull = None
+    value = aux = pull = None
     if not to_be_recorded(given):
         pure = functools.partial(on_arrays(func), tensors)
         try:
@@ -358,13 +358,13 @@ def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..
         value, push = by_parts()
     else:
         pure = functools.partial(on_arrays(func), tensors)
+        value = push = None
         try:
             with watched(tensors):
                 value, push = jax.linearize(pure, *to_arrays(primals))
         except HoldsGradients:
             if mode.functional is not None:
                 raise
-            push = None
         if push is None:
             value, push = by_parts()
         else:

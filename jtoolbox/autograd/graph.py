@@ -30,7 +30,8 @@ class _Gathered:
 
     def finish(self, _: Any) -> None:
         """After the pass: in mode "all" the hook is given what has arrived."""
-        found, self.found = self.found, [None] * len(self.found)
+        found = self.found
+        self.found = [None for _ in found]
         if not self.first and any(g is not None for g in found):
             self.hook(found)
 

@@ -320,4 +320,5 @@ def test_hooks_see_zeros_for_inputs_without_gradient_and_none_for_such_outputs(l
     inputs, outputs = seen
     assert inputs[1].tolist() == [0, 0, 0]
     assert outputs[1] is None
-    return inputs[0], outputs[0]
+    assert inputs[0].tolist() == [2, 2]
+    assert outputs[0].tolist() == [1, 1]
