@@ -7,7 +7,6 @@ rest of JAX.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,11 +16,23 @@ import jax.numpy as jnp
 import numpy as np
 
 from jtoolbox import dtypes
-from jtoolbox.engine.graph import Handle, is_tracer, leaf_node
-from jtoolbox.engine.modes import mode
+from jtoolbox.derivatives import (
+    grad,
+    grad_and_value,
+    hessian,
+    jacfwd,
+    jacrev,
+    jvp,
+    linearize,
+    value_and_grad,
+    vjp,
+)
+from jtoolbox.engine.graph import is_tracer, leaf_node
 from jtoolbox.engine.record import node_of, value_of, wrap
 from jtoolbox.engine.trace import TensorTrace
 from jtoolbox.nn.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d, SyncBatchNorm
+from jtoolbox.tracing import is_handle, to_arrays, to_tensors
+from jtoolbox.vectorize import vmap
 
 __all__ = [
     "functional_call",
@@ -40,26 +51,6 @@ __all__ = [
     "vjp",
     "vmap",
 ]
-
-
-def _is_handle(value: Any) -> bool:
-    return isinstance(value, Handle)
-
-
-def to_arrays(tree: Any) -> Any:
-    """The same structure with each Tensor replaced by its array; NumPy arrays stay."""
-    return jax.tree.map(
-        lambda v: value_of(node_of(v)) if _is_handle(v) else v, tree, is_leaf=_is_handle
-    )
-
-
-def to_tensors(tree: Any) -> Any:
-    """The same structure with each array (or tracer) replaced by a Tensor that holds it."""
-
-    def convert(value: Any) -> Any:
-        return wrap(leaf_node(value)) if isinstance(value, (jax.Array, np.ndarray)) else value
-
-    return jax.tree.map(convert, tree, is_leaf=_is_handle)
 
 
 def _slots(module: Any) -> Iterator[tuple[str, dict[str, Any], str, Any]]:
@@ -133,6 +124,11 @@ def functional_call(
     """
     if isinstance(parameter_and_buffer_dicts, Mapping):
         values = dict(parameter_and_buffer_dicts)
+    elif not isinstance(parameter_and_buffer_dicts, (list, tuple)):
+        raise ValueError(
+            "Expected parameter_and_buffer_dicts to be a dict, or a list/tuple of dicts, but got "
+            f"{type(parameter_and_buffer_dicts)}"
+        )
     else:
         values = {}
         for part in parameter_and_buffer_dicts:
@@ -143,7 +139,7 @@ def functional_call(
     args = () if args is None else args if isinstance(args, tuple) else (args,)
     kwargs = kwargs or {}
     arrays = [
-        v for v in jax.tree.leaves((values, args, kwargs), is_leaf=_is_handle) if not _is_handle(v)
+        v for v in jax.tree.leaves((values, args, kwargs), is_leaf=is_handle) if not is_handle(v)
     ]
     if not any(isinstance(v, (jax.Array, np.ndarray)) for v in arrays):
         with _swapped(module, values, tie_weights, strict) as placed:
@@ -151,7 +147,7 @@ def functional_call(
             return (output, _buffers(module, placed)) if return_buffers else output
     words = None if key is None else jax.random.key_data(key) if _is_key(key) else key
     with TensorTrace(words, constant=not any(is_tracer(v) for v in arrays)):
-        given = {name: v if _is_handle(v) else wrap(leaf_node(v)) for name, v in values.items()}
+        given = {name: v if is_handle(v) else wrap(leaf_node(v)) for name, v in values.items()}
         # What is not given is a constant; a buffer written during the call must not keep a tracer.
         rest = {
             name: wrap(leaf_node(value_of(node_of(t)), node_of(t).aval.device))
@@ -217,186 +213,6 @@ def stack_module_state(models: Sequence[Any]) -> tuple[dict[str, Any], dict[str,
         stacked([dict(m.named_parameters()) for m in models], True),
         stacked([dict(m.named_buffers()) for m in models], False),
     )
-
-
-def on_arrays(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of Tensors (or arrays) as a function of arrays, for JAX to transform.
-
-    `tensors` says whether the function is given Tensors: yes, unless the user called with arrays.
-    """
-
-    @functools.wraps(function)
-    def pure(tensors: bool, *args: Any, **kwargs: Any) -> Any:
-        with TensorTrace():
-            if tensors:
-                args, kwargs = to_tensors(args), to_tensors(kwargs)
-            return to_arrays(function(*args, **kwargs))
-
-    return pure
-
-
-def _transformed(
-    make: Callable[[Callable[..., Any]], Callable[..., Any]], function: Callable[..., Any]
-) -> Any:
-    """`make(function)` as a function of Tensors or of arrays."""
-    pure = on_arrays(function)
-
-    @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        leaves = jax.tree.leaves((args, kwargs), is_leaf=_is_handle)
-        tensors = any(_is_handle(v) for v in leaves)
-        outer = mode.functional is not None
-        transformed = make(functools.partial(pure, tensors))
-        with jax.enable_x64(True) if tensors and not outer else _nothing():
-            result = transformed(*to_arrays(args), **to_arrays(kwargs))
-        return to_tensors(result) if tensors else result
-
-    return call
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
-
-
-def _scalar_loss(function: Callable[..., Any], has_aux: bool) -> Callable[..., Any]:
-    def checked(*args: Any, **kwargs: Any) -> Any:
-        result = function(*args, **kwargs)
-        loss = result[0] if has_aux else result
-        if jnp.size(loss) != 1:
-            raise RuntimeError(
-                "grad_and_value(f)(*args): Expected f(*args) to return a scalar tensor, got tensor "
-                f"with {jnp.ndim(loss)} dims. Maybe you wanted to use the vjp or jacrev APIs "
-                "instead?"
-            )
-        loss = jnp.reshape(loss, ())
-        return (loss, result[1]) if has_aux else loss
-
-    return checked
-
-
-def grad(
-    func: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: bool = False
-) -> Callable[..., Any]:
-    """The gradient of a function that returns one number, by its arguments `argnums`."""
-    return _transformed(
-        lambda f: jax.grad(_scalar_loss(f, has_aux), argnums, has_aux=has_aux), func
-    )
-
-
-def value_and_grad(
-    func: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: bool = False
-) -> Callable[..., Any]:
-    """(value, gradient) of a function, as `jax.value_and_grad`."""
-    return _transformed(
-        lambda f: jax.value_and_grad(_scalar_loss(f, has_aux), argnums, has_aux=has_aux), func
-    )
-
-
-def grad_and_value(
-    func: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: bool = False
-) -> Callable[..., Any]:
-    """(gradient, value) of a function, in PyTorch's order."""
-
-    def make(f: Callable[..., Any]) -> Callable[..., Any]:
-        both = jax.value_and_grad(_scalar_loss(f, has_aux), argnums, has_aux=has_aux)
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            value, gradient = both(*args, **kwargs)
-            return gradient, value
-
-        return call
-
-    return _transformed(make, func)
-
-
-def vmap(
-    func: Callable[..., Any],
-    in_dims: Any = 0,
-    out_dims: Any = 0,
-    randomness: str = "error",
-    *,
-    chunk_size: int | None = None,
-) -> Callable[..., Any]:
-    """The function applied to each slice of its arguments along `in_dims`, at once.
-
-    `randomness` is accepted; random operations need a key of their own for each slice here, as in
-    JAX. `chunk_size` is not supported: NotImplementedError.
-    """
-    if chunk_size is not None:
-        raise NotImplementedError(
-            "vmap(chunk_size=...): use jax.lax.map(f, xs, batch_size=...) on arrays"
-        )
-    return _transformed(lambda f: jax.vmap(f, in_dims, out_dims), func)
-
-
-def jacrev(
-    func: Callable[..., Any], argnums: int | tuple[int, ...] = 0, *, has_aux: bool = False, **_: Any
-) -> Callable[..., Any]:
-    """The Jacobian by reverse mode: one pass for each output."""
-    return _transformed(lambda f: jax.jacrev(f, argnums, has_aux=has_aux), func)
-
-
-def jacfwd(
-    func: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: bool = False, **_: Any
-) -> Callable[..., Any]:
-    """The Jacobian by forward mode: one pass for each input."""
-    return _transformed(lambda f: jax.jacfwd(f, argnums, has_aux=has_aux), func)
-
-
-def hessian(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
-    """The second derivatives: forward mode over reverse mode."""
-    return _transformed(lambda f: jax.hessian(f, argnums), func)
-
-
-def jvp(
-    func: Callable[..., Any],
-    primals: tuple[Any, ...],
-    tangents: tuple[Any, ...],
-    *,
-    has_aux: bool = False,
-) -> Any:
-    """(value, directional derivative along `tangents`), and aux if `has_aux`."""
-
-    def make(f: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda p, t: jax.jvp(f, p, t, has_aux=has_aux)
-
-    return _transformed(make, func)(tuple(primals), tuple(tangents))
-
-
-def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
-    """(value, function from a cotangent to the gradients of `primals`), and aux if `has_aux`."""
-    tensors = any(_is_handle(v) for v in jax.tree.leaves(primals, is_leaf=_is_handle))
-    pure = functools.partial(on_arrays(func), tensors)
-    with jax.enable_x64(True) if tensors else _nothing():
-        value, pull, *aux = jax.vjp(pure, *to_arrays(primals), has_aux=has_aux)
-
-    def pullback(*cotangents: Any) -> Any:
-        with jax.enable_x64(True) if tensors else _nothing():
-            given = to_arrays(cotangents)
-            result = pull(given[0] if len(given) == 1 else given)
-        return to_tensors(result) if tensors else result
-
-    parts = to_tensors((value, *aux)) if tensors else (value, *aux)
-    return (parts[0], pullback, *parts[1:])
-
-
-def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
-    """(value, function from tangents to the derivative along them), as `jax.linearize`.
-
-    The function is linear and may be called many times; the value is computed once.
-    """
-    tensors = any(_is_handle(v) for v in jax.tree.leaves(primals, is_leaf=_is_handle))
-    pure = functools.partial(on_arrays(func), tensors)
-    with jax.enable_x64(True) if tensors else _nothing():
-        value, push = jax.linearize(pure, *to_arrays(primals))
-
-    def pushforward(*tangents: Any) -> Any:
-        with jax.enable_x64(True) if tensors else _nothing():
-            result = push(*to_arrays(tangents))
-        return to_tensors(result) if tensors else result
-
-    return (to_tensors(value) if tensors else value), pushforward
 
 
 def functionalize(func: Callable[..., Any], *, remove: str = "mutations") -> Callable[..., Any]:

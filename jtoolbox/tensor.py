@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import copy
+import functools
 import math
 import weakref
 from collections import OrderedDict
@@ -255,7 +256,7 @@ class Tensor(Operators):
         )
         if chosen is not None and not chosen:
             raise RuntimeError("'inputs' argument to backward cannot be empty.")
-        nodes = None if chosen is None else [node_of(t) for t in chosen]
+        nodes = None if chosen is None else wanted_nodes(chosen)
         backward(
             roots,
             given,
@@ -279,7 +280,7 @@ class Tensor(Operators):
             self._become_boundary()
             node.hooks = hooks = OrderedDict() if node.hooks is None else node.hooks
         handle = RemovableHandle(hooks)
-        hooks[handle.id] = hook
+        hooks[handle.id] = functools.partial(_run_hook, hook)
         return handle
 
     def _become_boundary(self) -> None:
@@ -582,6 +583,30 @@ def _detached(tensor: Tensor, kind: str) -> Tensor:
     return result
 
 
+def _run_hook(hook: Callable[[Tensor], Any], gradient: Tensor) -> Tensor | None:
+    """What a hook makes of a gradient; TypeError or RuntimeError for another kind or shape."""
+    result = hook(gradient)
+    if result is None:
+        return None
+    if not isinstance(result, Tensor):
+        raise TypeError(f"expected Variable, but hook returned '{type(result).__name__}'")
+    if result.shape != gradient.shape:
+        raise RuntimeError(
+            f"hook '{getattr(hook, '__name__', hook)}' has changed the size of value: the gradient "
+            f"has shape {list(gradient.shape)}, the result {list(result.shape)}"
+        )
+    return result
+
+
+def wanted_nodes(inputs: Sequence[Tensor]) -> list[Node]:
+    """The nodes of `backward(inputs=...)`. RuntimeError for one that does not require grad."""
+    if not all(x.requires_grad for x in inputs):
+        raise RuntimeError(
+            "backward(inputs=...): can't retain_grad on Tensor that has requires_grad=False"
+        )
+    return [node_of(x) for x in inputs]
+
+
 def roots_of(
     outputs: Sequence[Tensor], gradients: Sequence[Tensor | None]
 ) -> tuple[list[Node], list[Node | None]]:
@@ -595,6 +620,11 @@ def roots_of(
                 "depends on no tensor with requires_grad=True, or was computed under no_grad()."
             )
         if gradient is None:
+            if node.aval.dtype.kind == "c":
+                raise RuntimeError(
+                    "grad can be implicitly created only for real scalar outputs but got "
+                    f"{output.dtype}"
+                )
             if node.aval.shape and output.numel() != 1:
                 raise RuntimeError(
                     "grad can be implicitly created only for scalar outputs: this one has shape "
@@ -610,6 +640,12 @@ def roots_of(
                 raise RuntimeError(
                     f"Mismatch in shape: grad_output[0] has a shape of {gradient.shape} and "
                     f"output[0] has a shape of {output.shape}."
+                )
+            if "c" in (kinds := gradient.dtype.dtype.kind + node.aval.dtype.kind) and kinds != "cc":
+                raise RuntimeError(
+                    "For complex Tensors, both grad_output and output are required to have the "
+                    f"same dtype: grad_output[0] has {gradient.dtype} and output[0] has "
+                    f"{output.dtype}."
                 )
             given.append(node_of(gradient))
         roots.append(node)

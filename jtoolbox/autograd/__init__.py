@@ -6,6 +6,7 @@ from jtoolbox.autograd import (
     functional,
     grad_mode,
     gradcheck_module,
+    graph,
     profiler,
     variable,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "gradcheck",
     "gradcheck_module",
     "gradgradcheck",
+    "graph",
     "inference_mode",
     "is_grad_enabled",
     "no_grad",

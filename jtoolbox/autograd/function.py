@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jtoolbox import ops
 from jtoolbox.engine import autocast
 from jtoolbox.engine.backward import backward as _backward
 from jtoolbox.engine.backward import gradients
-from jtoolbox.engine.graph import Aval, Call, Handle, Node, leaf_node
+from jtoolbox.engine.graph import Call, Handle, Node, leaf_node
 from jtoolbox.engine.modes import (
     enable_grad,
     inference_mode,
@@ -33,7 +34,7 @@ from jtoolbox.engine.record import (
 )
 from jtoolbox.engine.replay import conjugate
 from jtoolbox.engine.trace import TensorTrace
-from jtoolbox.tensor import Tensor, roots_of
+from jtoolbox.tensor import Tensor, roots_of, wanted_nodes
 
 __all__ = [
     "Function",
@@ -71,7 +72,7 @@ def backward(
     if len(given) != len(outputs):
         raise RuntimeError(f"got {len(outputs)} tensors and {len(given)} gradients")
     roots, cotangents = roots_of(outputs, given)
-    nodes = None if inputs is None else [node_of(t) for t in _sequence(inputs)]
+    nodes = None if inputs is None else wanted_nodes(_sequence(inputs))
     keep = create_graph if retain_graph is None else retain_graph
     _backward(roots, cotangents, keep, create_graph, nodes)
 
@@ -91,11 +92,18 @@ def grad(
     With `create_graph` they can be differentiated again. RuntimeError when an input is not part of
     the graph, unless `allow_unused` (then None) or `materialize_grads` (then zeros).
     """
-    if is_grads_batched:
-        raise NotImplementedError(
-            "is_grads_batched: use jtoolbox.func.vmap over a function of the gradient"
-        )
     ys, xs = _sequence(outputs), _sequence(inputs)
+    if not xs:
+        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
+    if materialize_grads and allow_unused is False:
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
+            "allow_unused=False."
+        )
+    if is_grads_batched:
+        keep = create_graph if retain_graph is None else retain_graph
+        settings = (create_graph, allow_unused, False, materialize_grads)
+        return _rows(ys, xs, _sequence(grad_outputs), keep, settings)
     given = [None] * len(ys) if grad_outputs is None else _sequence(grad_outputs)
     if len(given) != len(ys):
         raise RuntimeError(f"got {len(ys)} outputs and {len(given)} grad_outputs")
@@ -117,6 +125,19 @@ def grad(
         else:
             raise RuntimeError(_UNUSED)
     return tuple(results)
+
+
+def _rows(
+    ys: list[Any], xs: list[Any], given: list[Any], keep: bool, settings: tuple[Any, ...]
+) -> tuple[Tensor | None, ...]:
+    """`grad` for each row of the given gradients, the results stacked."""
+    rows = [None if g is None else g.unbind(0) for g in given]
+    count = max(len(r) for r in rows if r is not None)
+    found = []
+    for i in range(count):
+        row = [None if r is None else r[i] for r in rows]
+        found.append(grad(ys, xs, row, keep or i + 1 < count, *settings))
+    return tuple(None if c[0] is None else ops.stack(c) for c in zip(*found, strict=True))
 
 
 def _result(x: Tensor, gradient: Node) -> Tensor:
@@ -223,15 +244,18 @@ class Function:
             cls._calls = calls = {}  # type: ignore[attr-defined]
         call = calls.get(key)
         if call is None:
-            function = _custom(cls, list(args), places, needs)
+            rest = _Rest()
+            function = _custom(cls, list(args), places, needs, rest)
             call = make_call(
                 f"{cls.__name__}Backward",
                 function,
                 key[2],
                 device=common_device(cls.__name__, inputs),
             )
-            calls[key] = call
-        return _finish(call, inputs, any(needs))
+            calls[key] = call, rest
+        else:
+            call, rest = call
+        return rest.join(_finish(call, inputs, any(needs)))
 
 
 def _finish(call: Call, inputs: tuple, grad: bool) -> Any:
@@ -240,12 +264,44 @@ def _finish(call: Call, inputs: tuple, grad: bool) -> Any:
     if not traced and (grad or pending or mode.depth or mode.capture is not None):
         result = record(call, inputs, grad)
     else:
+        inputs = mode.functional.meet(inputs) if traced else inputs
         result = run_now(call, concrete(inputs))
-    return wrap(result) if call.out.__class__ is Aval else tuple(wrap(n) for n in result)
+    return tuple(wrap(n) for n in result)
+
+
+class _Rest:
+    """The results of `forward` that are no Tensors, and where the Tensors are among them."""
+
+    def __init__(self) -> None:
+        self.many = False
+        self.values: list[Any] = []
+        self.places: list[int] = []
+
+    def join(self, tensors: Sequence[Any]) -> Any:
+        """All results in order."""
+        results = list(self.values)
+        for place, tensor in zip(self.places, tensors, strict=True):
+            results[place] = tensor
+        return tuple(results) if self.many else results[0]
+
+
+def _summed(gradient: Any, shape: tuple[int, ...]) -> Any:
+    """The gradient summed over the dimensions by which `shape` was broadcast to its own."""
+    extra = gradient.ndim - len(shape)
+    if extra < 0 or any(
+        n not in (1, m) for n, m in zip(shape, gradient.shape[extra:], strict=True)
+    ):
+        return gradient
+    axes = tuple(extra + i for i, n in enumerate(shape) if n != gradient.shape[extra + i])
+    return gradient.sum((*range(extra), *axes), keepdims=True).reshape(shape)
 
 
 def _custom(
-    cls: type[Function], args: list[Any], places: list[int], needs: tuple[bool, ...]
+    cls: type[Function],
+    args: list[Any],
+    places: list[int],
+    needs: tuple[bool, ...],
+    rest: _Rest,
 ) -> Callable:
     """`forward` and `backward` of a Function as one pure function with a custom derivative."""
     separate = "setup_context" in cls.__dict__ or hasattr(cls, "setup_context")
@@ -269,7 +325,13 @@ def _custom(
         return node_of(value).value if isinstance(value, Handle) else value
 
     def outputs(out: Any) -> Any:
-        return tuple(raw(o) for o in out) if isinstance(out, (tuple, list)) else raw(out)
+        """The Tensors among the results; what else there is, is kept aside as it is."""
+        many = isinstance(out, (tuple, list))
+        results = list(out) if many else [out]
+        rest.many = many
+        rest.values = [None if isinstance(o, (Handle, jax.Array)) else o for o in results]
+        rest.places = [i for i, o in enumerate(results) if isinstance(o, (Handle, jax.Array))]
+        return tuple(raw(results[i]) for i in rest.places)
 
     @jax.custom_vjp
     def function(*arrays: Any) -> Any:
@@ -292,8 +354,10 @@ def _custom(
                 next(tensors) if is_tensor else rest
                 for is_tensor, rest in zip(state["tensors"], state["rest"], strict=True)
             )
-            grads = cotangents if isinstance(cotangents, tuple) else (cotangents,)
-            results = cls.backward(ctx, *[wrap(leaf_node(conjugate(_plain(g)))) for g in grads])
+            grads: list[Any] = [None] * len(rest.values)
+            for place, cotangent in zip(rest.places, cotangents, strict=True):
+                grads[place] = wrap(leaf_node(conjugate(_plain(cotangent))))
+            results = cls.backward(ctx, *grads)
         results = list(results) if isinstance(results, (tuple, list)) else [results]
         if len(results) < len(args) or any(r is not None for r in results[len(args) :]):
             raise RuntimeError(
@@ -303,11 +367,18 @@ def _custom(
         found = []
         for place, array in zip(places, arrays, strict=True):
             gradient = raw(results[place])
+            if gradient is not None and not hasattr(gradient, "shape"):
+                raise RuntimeError(
+                    f"expected Variable or None (got {type(gradient).__name__}): gradient {place} "
+                    f"of {cls.__name__}Backward"
+                )
             if not jnp.issubdtype(array.dtype, jnp.inexact):
                 found.append(np.zeros(array.shape, jax.dtypes.float0))
             elif gradient is None:
                 found.append(jnp.zeros_like(array))
             else:
+                if gradient.shape != array.shape:
+                    gradient = _summed(gradient, array.shape)
                 if gradient.shape != array.shape:
                     raise RuntimeError(
                         f"Function {cls.__name__}Backward returned an invalid gradient at index "

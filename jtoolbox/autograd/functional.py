@@ -16,8 +16,8 @@ import numpy as np
 from jtoolbox import ops
 from jtoolbox.autograd.function import grad
 from jtoolbox.engine.modes import enable_grad
-from jtoolbox.func import on_arrays, to_arrays, to_tensors
 from jtoolbox.tensor import Tensor
+from jtoolbox.tracing import on_arrays, to_arrays, to_tensors
 
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
 

@@ -29,7 +29,7 @@ from jtoolbox.engine.graph import (
 )
 from jtoolbox.engine.modes import mode
 from jtoolbox.engine.realize import Segment, flush
-from jtoolbox.engine.record import PICK, Hooks, make_call, record, wrap
+from jtoolbox.engine.record import PICK, Hooks, make_call, node_of, record, wrap
 from jtoolbox.engine.replay import Gradient, conjugate
 
 FREED_GRAPH = (
@@ -253,11 +253,11 @@ def _accumulate(found: dict[Node, Node], node: Node, gradient: Node, graph: bool
 
 def run_hooks(hooks: Any, gradient: Node) -> Node:
     """Lets each hook see a gradient and replace it."""
+    tensor = wrap(gradient)  # one handle for all hooks: a node knows only its latest
     for hook in list(hooks.values()):
-        result = hook(wrap(gradient))
-        if result is not None:
-            gradient = result._node
-    return gradient
+        result = hook(tensor)
+        tensor = tensor if result is None else result
+    return node_of(tensor)
 
 
 def _pull_segments(found: dict[Node, Node]) -> list[Segment]:

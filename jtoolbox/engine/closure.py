@@ -11,26 +11,31 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from jtoolbox.engine.graph import Aval, Handle, Node, Placeholder
+from jtoolbox.engine.graph import OVERWRITTEN, Aval, Handle, Node, Placeholder
 from jtoolbox.engine.modes import mode
 from jtoolbox.engine.plan import Plan
 from jtoolbox.engine.record import DEMANDED, Hooks, node_of, wrap
 from jtoolbox.engine.region import Numbers
 from jtoolbox.engine.replay import Evaluation
 
-__all__ = ["Program", "recorded"]
+__all__ = ["Program", "recorded", "recorded_all"]
 
 _VALUE = (
     "a function that is mapped over elements must not depend on values (an `if` on a Tensor, "
     "item(), print): it is called once for all. Use jtoolbox.where in the place of `if`."
 )
 _RANDOM = "a function that is mapped over elements must not draw random numbers"
-_WRITES = "a function that is mapped over elements must not write into Tensors in place"
+_WRITES = "a function that is mapped over elements must not write into Tensors of outside in place"
 _programs: dict[tuple, Program] = {}
 
 
 class Program:
-    """The pure function: called with its arguments, and the values of what it read from outside."""
+    """The pure function: called with its arguments, and the values of what it read from outside.
+
+    It gives a tuple of results, or with `single` one.
+    """
+
+    single = True
 
     def __init__(self, plan: Plan, arguments: Sequence[int | None], held: Sequence[int]):
         self.plan, self.arguments, self.held = plan, arguments, held
@@ -40,14 +45,22 @@ class Program:
         values.update(
             (slot, v) for slot, v in zip(self.arguments, arguments, strict=True) if slot is not None
         )
-        return Evaluation(self.plan, values, (), {}, inside=True).need(self.plan.outputs[0])
+        evaluation = Evaluation(self.plan, values, (), {}, inside=True)
+        results = tuple(evaluation.need(place) for place in self.plan.outputs)
+        return results[0] if self.single else results
+
+
+class Programs(Program):
+    """A pure function that gives a tuple of results."""
+
+    single = False
 
 
 class _Recording:
     """Stands where the recording of a step would: no value, random number or write is allowed."""
 
     def __init__(self) -> None:
-        self.rebound: list[Any] = []
+        self.rebound: list[tuple[Handle, Node]] = []
 
     def key(self, node: Node) -> None:
         raise RuntimeError(_RANDOM)
@@ -66,7 +79,15 @@ def _call(function: Callable[..., Any], arguments: Sequence[Any]) -> tuple[Any, 
         raise
     finally:
         mode.pending, mode.capture = before
-    if recording.rebound:
+    inside = {out for node in region for out in node.outs or (node,)}
+    outside = [(handle, old) for handle, old in recording.rebound if old not in inside]
+    for handle, old in reversed(outside):
+        old.flags &= ~OVERWRITTEN
+        handle._node = old
+        if handle._family is not None:
+            handle._family._node = old
+            handle._family.version += 1
+    if outside:
         raise RuntimeError(_WRITES)
     return result, region
 
@@ -77,23 +98,35 @@ def recorded(function: Callable[..., Any], avals: Sequence[Aval]) -> tuple[Progr
     Two calls that record the same give the same program. Raises RuntimeError for a function that
     looks at values, draws random numbers or writes, TypeError where it returns no Tensor.
     """
+    return _recorded(function, avals, Program)
+
+
+def recorded_all(function: Callable[..., Any], avals: Sequence[Aval]) -> tuple[Program, list[Any]]:
+    """The same of a function that returns a list of Tensors."""
+    return _recorded(function, avals, Programs)
+
+
+def _recorded(
+    function: Callable[..., Any], avals: Sequence[Aval], kind: type[Program]
+) -> tuple[Program, list[Any]]:
     if mode.finished is not None and mode.capture is None:
         Hooks.run_finished(mode.finished)
     nodes = [Node(a, Placeholder(a), requires_grad=a.inexact) for a in avals]
     result, region = _call(function, [wrap(n) for n in nodes])
-    if not isinstance(result, Handle):
+    results = [result] if kind.single else result
+    if not all(isinstance(r, Handle) for r in results):
         raise TypeError(f"the function must return one Tensor, got {type(result).__name__}")
     numbers = Numbers(region)
-    out = numbers.place(node_of(result))
+    outs = tuple([numbers.place(node_of(r)) for r in results])
     slots = [numbers.places.get(n) for n in nodes]
     held = [(-1 - k, v) for k, v in enumerate(numbers.leaves) if -1 - k not in slots]
     code = tuple(node.call.id for node in region)
     wiring = tuple(tuple(step[1:]) for step in numbers.steps)
-    key = (code, wiring, out, tuple(slots))
+    key = (kind, code, wiring, outs, tuple(slots))
     program = _programs.get(key)
     if program is None:
-        plan = Plan(tuple(numbers.steps), len(numbers.leaves), (out,), (), (), ())
-        program = _programs[key] = Program(plan, slots, [slot for slot, _ in held])
+        plan = Plan(tuple(numbers.steps), len(numbers.leaves), outs, (), (), ())
+        program = _programs[key] = kind(plan, slots, [slot for slot, _ in held])
     return program, [_handle(v) for _, v in held]
 
 

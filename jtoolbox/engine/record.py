@@ -384,7 +384,7 @@ class Op:
         call = self.calls.get(key)
         if call is None:
             call = self.call_for(key, args, inputs)
-        operands = tuple(inputs)
+        operands = tuple(inputs) if mode.functional is None else mode.functional.meet(inputs)
         if (pending or grad or mode.depth or mode.capture is not None) and mode.functional is None:
             if not any(i.__class__ is Node and i.flags & TRACED for i in operands):
                 result: Any = record(call, operands, grad)

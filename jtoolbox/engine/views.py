@@ -136,6 +136,8 @@ def apply(
     waiting = pending or mode.depth or mode.capture is not None
     if not traced and (grad or waiting):
         return record(call, tuple(inputs), grad)
+    if mode.functional is not None and what == "cut":
+        inputs = mode.functional.meet(inputs)
     return run_now(call, concrete(tuple(inputs)))
 
 

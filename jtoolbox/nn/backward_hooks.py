@@ -9,6 +9,7 @@ from typing import Any
 
 from jtoolbox import dtypes
 from jtoolbox.engine import is_grad_enabled
+from jtoolbox.ops.creation import zeros_like
 from jtoolbox.ops.joining import cat
 from jtoolbox.tensor import Tensor
 
@@ -63,8 +64,9 @@ def _watch(tensors: Sequence[Tensor], hook: Callable[[list[Any]], Sequence[Any] 
 class _Side:
     """The tensors that need gradients among a module's inputs, or among its outputs."""
 
-    def __init__(self, values: Grads):
+    def __init__(self, values: Grads, zeros: bool = False):
         self.values = values
+        self.zeros = zeros
         self.where = [i for i, v in enumerate(values) if isinstance(v, Tensor) and v.requires_grad]
 
     def watch(self, hook: Callable[[Grads], Grads | None]) -> Grads:
@@ -78,8 +80,13 @@ class _Side:
         return self.place(aliases, self.values)
 
     def place(self, watched: Sequence[Any], others: Grads | None = None) -> Grads:
-        """One entry for each value: the watched ones, and None or `others` elsewhere."""
-        out = [None] * len(self.values) if others is None else list(others)
+        """One entry for each value: the watched ones, elsewhere `others`, or None.
+
+        PyTorch's hooks are given zeros for inputs that require no gradient, None for outputs.
+        """
+        out = [zeros_like(v) if self.zeros and isinstance(v, Tensor) else None for v in self.values]
+        if others is not None:
+            out = list(others)
         for i, value in zip(self.where, watched, strict=True):
             out[i] = value
         return tuple(out)
@@ -97,7 +104,7 @@ class BackwardHook:
 
     def watch_inputs(self, args: Grads) -> Grads:
         """The positional arguments, watched."""
-        self.inputs = _Side(args)
+        self.inputs = _Side(args, zeros=True)
         if not (self.inputs.where and is_grad_enabled()):
             self.inputs.where = []
             return args

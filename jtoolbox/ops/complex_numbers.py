@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,23 +18,35 @@ __all__ = [
 ]
 
 
-@op(saves="none")
+def _write_real(base: Any, value: Any) -> Any:
+    return jax.lax.complex(value, base.imag) if is_complex(base) else value
+
+
+def _write_imag(base: Any, value: Any) -> Any:
+    return jax.lax.complex(base.real, value)
+
+
+def _write_conj(base: Any, value: Any) -> Any:
+    return jnp.conj(value) if is_complex(base) else value
+
+
+@op(view=True, saves="none", write=_write_real)
 def real(input: Array) -> Array:
-    """The real part; a real tensor is returned as it is."""
+    """The real part, a view: writing it writes the tensor. A real tensor is returned as it is."""
     return jnp.real(input)
 
 
-@op(saves="none")
+@op(view=True, saves="none", write=_write_imag)
 def imag(input: Array) -> Array:
-    """The imaginary part. Raises RuntimeError for real tensors."""
+    """The imaginary part, a view: writing it writes the tensor. RuntimeError for real ones."""
     if not is_complex(input):
         raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
     return jnp.imag(input)
 
 
-@op(saves="none")
+@op(view=True, saves="none", write=_write_conj)
 def conj(input: Array) -> Array:
-    """The complex conjugate; a real tensor is returned as it is."""
+    """The complex conjugate; a real tensor is returned as it is. A view: writing it writes both."""
     return jnp.conj(input) if is_complex(input) else input
 
 

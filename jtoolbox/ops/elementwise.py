@@ -251,9 +251,9 @@ def neg(input: Array) -> Array:
     return -input
 
 
-@op(saves="none")
+@op(view=True, saves="none", write=lambda base, value: value)
 def positive(input: Array) -> Array:
-    """x itself. Raises RuntimeError for bools."""
+    """x itself, as a view. Raises RuntimeError for bools."""
     if input.dtype == bool:
         raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
     return input

@@ -122,7 +122,7 @@ def mvlgamma(input: Array, p: int) -> Array:
     if p < 1:
         raise RuntimeError(f"p has to be greater than or equal to 1, but got p={p}")
     halves = jnp.arange(p, dtype=input.dtype) / 2
-    terms = jax.lax.lgamma(input[..., None] - halves)
+    terms = _lgamma(input[..., None] - halves)
     return jnp.sum(terms, -1) + p * (p - 1) / 4 * math.log(math.pi)
 
 
@@ -170,8 +170,10 @@ def logaddexp2(input: Array, other: Array) -> Array:
 
 @_both_to_float(refuses=("complex",))
 def atan2(input: Array, other: Array) -> Array:
-    """The angle of the point (other, input), in radians."""
-    return jnp.arctan2(input, other)
+    """The angle of the point (other, input), in radians. No gradient flows at the origin."""
+    origin = (input == 0) & (other == 0)
+    angle = jnp.arctan2(input, jnp.where(origin, 1, other))
+    return jnp.where(origin, jax.lax.stop_gradient(jnp.arctan2(input, other)), angle)
 
 
 @_both(saves="both", refuses=("bool", "int", "complex"))

@@ -304,3 +304,21 @@ def test_a_hook_on_a_copy_leaves_the_original_alone():
     twin.register_forward_hook(shout)
     assert twin(1) == "shouted"
     assert module(1) == 1
+
+
+@both
+def test_hooks_see_zeros_for_inputs_without_gradient_and_none_for_such_outputs(lib):
+    class Parts(lib.nn.Module):
+        def forward(self, x, y):
+            return x * 2, y * 3
+
+    seen = []
+    module = Parts()
+    module.register_full_backward_hook(lambda m, inputs, outputs: seen.extend([inputs, outputs]))
+    x, y = lib.ones(2).requires_grad_(), lib.ones(3)
+    module(x, y)[0].sum().backward()
+    inputs, outputs = seen
+    assert inputs[1].tolist() == [0, 0, 0]
+    assert outputs[1] is None
+    assert inputs[0].tolist() == [2, 2]
+    assert outputs[0].tolist() == [1, 1]

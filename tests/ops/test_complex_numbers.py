@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+import jtoolbox
 from jtoolbox.ops import complex_numbers
 from tests.ops.cases import SPECIAL, floats, integers
-from tests.reference import compare, same_error
+from tests.reference import assert_same, compare, same_error
 
 Z = (floats(2, 3) + 1j * floats(2, 3, seed=1)).astype(np.complex64)
 A, B = floats(2, 3), floats(2, 3, low=0.1, seed=1)
@@ -40,3 +41,29 @@ ERRORS = [
 @pytest.mark.parametrize(("f", "g", "inputs", "message"), ERRORS)
 def test_errors(f, g, inputs, message):
     same_error(f, g, *inputs, match=message)
+
+
+def test_parts_and_conjugate_are_views():
+    found = []
+    for t in (jtoolbox, torch):
+        z = t.zeros(3, dtype=t.complex64)
+        conjugate = z.conj()
+        z.real.fill_(2)
+        z.imag[0] = 5
+        conjugate[1] = 4 - 4j
+        real = t.zeros(2)
+        real.real.add_(1)
+        (+real)[0] = 7
+        found.append((z, conjugate.resolve_conj(), real))
+    assert_same(*found)
+
+
+def test_gradients_flow_through_a_written_part():
+    found = []
+    for t in (jtoolbox, torch):
+        x = t.tensor([0.5, -1.25], requires_grad=True)
+        z = t.complex(x * 1, x * 2)
+        z.real.mul_(3)
+        z.abs().sum().backward()
+        found.append(x.grad)
+    assert_same(*found)

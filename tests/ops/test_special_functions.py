@@ -100,3 +100,14 @@ def test_the_other_names_are_those_of_torch():
     compare(special.multigammaln, torch.special.multigammaln, POSITIVE + 2, 3)
     compare(lambda x: special.polygamma(1, x), lambda x: torch.special.polygamma(1, x), POSITIVE)
     assert set(torch.special.__all__) <= set(special.__all__)
+
+
+def test_no_gradient_flows_through_the_angle_at_the_origin():
+    y, x = np.array([0.0, -0.0, 1.0, 0.0]), np.array([0.0, -0.0, 0.0, -1.0])
+    compare(jtoolbox.atan2, torch.atan2, y, x)
+
+
+@pytest.mark.parametrize("name", ["lgamma", "digamma"])
+def test_the_pole_at_zero_has_infinite_slope(name):
+    x = np.array([0.0, 0.5, -0.5, 3.0])
+    compare(getattr(jtoolbox, name), getattr(torch, name), x)

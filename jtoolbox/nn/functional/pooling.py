@@ -221,7 +221,10 @@ def _lp_pool(
     powers = x ** (int(norm_type) if float(norm_type).is_integer() else norm_type)
     size = math.prod(expand_setting(f"lp_pool{n}d", "kernel_size", kernel_size, n))
     mean = _avg_pool(n, powers, kernel_size, stride, 0, ceil_mode, True)
-    return jnp.power(mean * size, 1 / norm_type)
+    total = mean * size
+    # A sum of zero has no gradient here, where the root has no slope.
+    root = jnp.power(jnp.where(total == 0, 1, total), 1 / norm_type)
+    return jnp.where(total == 0, 0, root).astype(root.dtype)
 
 
 @op
@@ -235,7 +238,7 @@ def lp_pool1d(
     """The p-norm without absolute values of every window of one dimension: (sum x^p)^(1/p).
 
     Shapes: input (N, C, L) or (C, L), sizes as in `avg_pool1d`. A window that `ceil_mode` adds
-    counts as if its missing elements were its mean. A sum of zero has no gradient (NaN).
+    counts as if its missing elements were its mean. The gradient of a sum of zero is 0.
     """
     return _lp_pool(1, input, norm_type, kernel_size, stride, ceil_mode)
 

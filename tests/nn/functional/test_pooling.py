@@ -257,3 +257,10 @@ def test_types_that_cannot_be_pooled_raise_pytorchs_error() -> None:
 def test_wrong_unpooling_raises_pytorchs_error(indices, settings, match) -> None:
     inputs = normal(1, 1, 2, 2), np.array(indices)
     same_error(*both("max_unpool2d"), *inputs, match=match, kernel_size=2, **settings)
+
+
+@pytest.mark.parametrize("norm_type", [2, 2.5])
+def test_power_average_pooling_of_zeros_has_zero_gradient(norm_type) -> None:
+    x = np.zeros((1, 2, 4), np.float32)
+    x[0, 0, 0] = 1
+    compare(*both("lp_pool1d"), x, norm_type=norm_type, kernel_size=2)
