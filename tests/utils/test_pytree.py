@@ -23,7 +23,8 @@ def test_a_tree_has_pytorchs_leaves_and_nesting_and_comes_back(tree):
     leaves, spec = ours.tree_flatten(tree)
     expected, their_spec = theirs.tree_flatten(tree)
     assert leaves == expected == ours.tree_leaves(tree) == list(ours.tree_iter(tree))
-    assert repr(spec) == repr(their_spec) and spec == ours.tree_structure(tree)
+    assert repr(spec) == repr(their_spec)
+    assert spec == ours.tree_structure(tree)
     assert (spec.num_leaves, spec.num_nodes) == (their_spec.num_leaves, their_spec.num_nodes)
     back = ours.tree_unflatten([10] * len(leaves), spec)
     assert back == theirs.tree_unflatten([10] * len(leaves), their_spec)
@@ -42,9 +43,12 @@ def test_leaves_of_several_trees_are_mapped_together():
         assert p.tree_map(str, [(1, 2), 3], is_leaf=lambda x: x == (1, 2)) == ["(1, 2)", "3"]
         seen = []
         tree = [1, "a", (2,)]
-        assert p.tree_map_only_(int, seen.append, tree) is tree and seen == [1, 2]
-        assert p.tree_all_only(int, lambda x: x > 0, tree) and not p.tree_any(callable, tree)
-        assert p.tree_any_only(str, str.isalpha, tree) and p.tree_all(bool, tree)
+        assert p.tree_map_only_(int, seen.append, tree) is tree
+        assert seen == [1, 2]
+        assert p.tree_all_only(int, lambda x: x > 0, tree)
+        assert not p.tree_any(callable, tree)
+        assert p.tree_any_only(str, str.isalpha, tree)
+        assert p.tree_all(bool, tree)
 
 
 ERRORS = {
