@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 import pytest
-import torch
 
 import jtoolbox as jt
 from jtoolbox.func import functional_call
@@ -16,19 +15,19 @@ def answer():
 
 
 def test_marks_give_the_function_back():
-    for compiler in (torch.compiler, jt.compiler):
-        for mark in (compiler.disable, compiler.disable(reason="slow")):
-            assert mark(len)([1]) == 1
-        for mark in (compiler.allow_in_graph, compiler.assume_constant_result):
-            assert mark(answer) is answer
-        assert not compiler.is_exporting()
-        compiler.cudagraph_mark_step_begin()
-        compiler.reset()
-        with compiler.set_stance("force_eager"):
-            assert not compiler.is_compiling()
-        assert "openxla" in compiler.list_backends()
-    assert jt.compiler.nested_compile_region(len) is len
-    assert jt.compiler.nested_compile_region()(len) is len
+    compiler = jt.compiler
+    for mark in (compiler.disable, compiler.disable(reason="slow")):
+        assert mark(len)([1]) == 1
+    for mark in (compiler.allow_in_graph, compiler.assume_constant_result):
+        assert mark(answer) is answer
+    assert not compiler.is_exporting()
+    compiler.cudagraph_mark_step_begin()
+    compiler.reset()
+    with compiler.set_stance("force_eager"):
+        assert not compiler.is_compiling()
+    assert "openxla" in compiler.list_backends()
+    assert compiler.nested_compile_region(len) is len
+    assert compiler.nested_compile_region()(len) is len
 
 
 def test_python_that_runs_to_be_recorded_is_told_so():
