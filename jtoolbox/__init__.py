@@ -8,6 +8,7 @@ from jtoolbox import (
     amp,
     autograd,
     backends,
+    compiler,
     cpu,
     cuda,
     distributed,

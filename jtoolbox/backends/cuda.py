@@ -6,7 +6,11 @@ The precision of products on GPUs is JAX's: `jax.config.update("jax_default_matm
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
+from typing import Any
 
 from jtoolbox.cuda import is_available
 
@@ -22,6 +26,7 @@ __all__ = [
     "math_sdp_enabled",
     "matmul",
     "mem_efficient_sdp_enabled",
+    "sdp_kernel",
 ]
 
 matmul = SimpleNamespace(
@@ -32,6 +37,10 @@ matmul = SimpleNamespace(
     fp32_precision="none",
 )
 cufft_plan_cache = SimpleNamespace(size=0, max_size=0, clear=lambda: None)
+DEPRECATED_KERNEL = (
+    "`torch.backends.cuda.sdp_kernel()` is deprecated: `torch.nn.attention.sdpa_kernel()` is the "
+    "new context manager."
+)
 _sdp = {"flash": True, "math": True, "mem_efficient": True, "cudnn": True}
 
 
@@ -83,3 +92,21 @@ def mem_efficient_sdp_enabled() -> bool:
 def cudnn_sdp_enabled() -> bool:
     """What was chosen."""
     return _sdp["cudnn"]
+
+
+@contextmanager
+def sdp_kernel(
+    enable_flash: bool = True,
+    enable_math: bool = True,
+    enable_mem_efficient: bool = True,
+    enable_cudnn: bool = True,
+) -> Iterator[dict[str, Any]]:
+    """Remembers these choices within the context, with PyTorch's warning that it is deprecated."""
+    warnings.warn(DEPRECATED_KERNEL, FutureWarning, stacklevel=3)
+    before = dict(_sdp)
+    chosen = (enable_flash, enable_math, enable_mem_efficient, enable_cudnn)
+    _sdp.update(zip(("flash", "math", "mem_efficient", "cudnn"), chosen, strict=True))
+    try:
+        yield {}
+    finally:
+        _sdp.update(before)

@@ -1,6 +1,7 @@
 """`torch.cuda`: JAX's GPUs under PyTorch's names."""
 
 from jtoolbox.cuda import amp, memory
+from jtoolbox.cuda.device import _initialized as _initialized
 from jtoolbox.cuda.device import (
     can_device_access_peer,
     current_device,

@@ -59,6 +59,10 @@ def device_count() -> int:
     return len(_gpus())
 
 
+# Asked for by programs that save the states of GPUs' generators: here there is the default one.
+_initialized = False
+
+
 def init() -> None:
     """Nothing on a machine with GPUs; RuntimeError on one without."""
     devices.find("cuda")

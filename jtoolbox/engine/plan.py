@@ -98,7 +98,7 @@ def _gather(
     number = 0
     parents = 0  # calls with several results, which have no value of their own
     for node in batch:
-        write(node.call.id if node.requires_grad else -node.call.id)
+        write(node.call.id if passes(node) else -node.call.id)
         for i in node.inputs:
             if i.__class__ is not Node:
                 if i is None:
@@ -220,6 +220,11 @@ def _replaced(leaves: list[Any], stamp: int) -> list[int]:
     return slots
 
 
+def passes(node: Node) -> bool:
+    """Whether gradients pass a node to its inputs: not a leaf that was made of others."""
+    return node.requires_grad and not node.flags & LEAF
+
+
 def pick(i: int, aval: Any) -> Call:
     """The call that takes one of several results."""
     return Call("Pick", lambda results: results[i], aval)
@@ -232,7 +237,7 @@ def make_plan(gathered: Gathered) -> Plan:
     for node in gathered.steps:
         next(numbers)
         inputs = tuple([next(numbers) for _ in node.inputs])
-        steps.append(Step(node.call, inputs, node.requires_grad))
+        steps.append(Step(node.call, inputs, passes(node)))
         source = len(steps) - 1
         for i, out in enumerate(node.outs or ()):
             steps.append(Step(pick(i, out.aval), (source,), out.requires_grad))

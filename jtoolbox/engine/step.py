@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from jtoolbox.engine.compile import reads
-from jtoolbox.engine.graph import Node
+from jtoolbox.engine.graph import LEAF, Node
 from jtoolbox.engine.modes import mode, on_grad_enabled
 from jtoolbox.engine.plan import Gathered, gather
 from jtoolbox.engine.realize import flush, run, settle_families, waiting
@@ -117,7 +117,9 @@ class Again:
             copies: dict[Any, Node] = {}
             for node, inputs in self.steps:
                 given = tuple([copies.get(i, i) for i in inputs])
-                copy = Node(node.aval, None, node.call, given, node.requires_grad)
+                copy = Node(
+                    node.aval, None, node.call, given, node.requires_grad, node.flags & LEAF
+                )
                 copies[node] = copy
                 if node.outs is not None:
                     copy.outs = [

@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -70,7 +71,10 @@ class View:
         return apply(self.op, "cut", self.op.body, args, self.op.operands, bool(self.detached))
 
     def put(self, value: Node) -> Node:
-        """The new value of the base after this view was overwritten with `value`."""
+        """The new value of the base after this view was overwritten with `value`.
+
+        What is written through a detached view has no history of its own.
+        """
         if self.op.name == "detach" and value.value is not None:
             value.flags |= PINNED
             new = Node(value.aval, value.value, flags=value.flags & TRACED | PINNED)
@@ -82,9 +86,18 @@ class View:
             return write(args[0], args[-1], *args[1:-1])
 
         args = [source, *self.args[1:], value]
-        new = apply(self.op, "write", body, args, [*self.op.operands, len(args) - 1], False)
+        operands = [*self.op.operands, len(args) - 1]
+        new = apply(self.op, "write", body, args, operands, bool(self.detached))
         return new if self.parent is None else self.parent.put(new)
 
+
+@jax.custom_jvp
+def _continued(old: Any, new: Any) -> Any:
+    """`new`, whose gradient is that of `old`: values changed behind the back of a history."""
+    return new
+
+
+_continued.defjvp(lambda values, changes: (values[1], changes[0]))
 
 _calls: dict[tuple, Any] = {}
 
@@ -221,6 +234,10 @@ def rebind(x: Handle, result: Any) -> None:
             "gradient wrong. Use detach().clone(), or change the tensor itself under no_grad()."
         )
     value = link.put(node)
+    if link.detached and mode.grad and old.requires_grad and not old.flags & LEAF:
+        value = apply(link.op, "continued", lambda a: _continued(*a), [old, value], [0, 1], False)
+    if node.inputs and node.inputs[0] is x._node:
+        node.flags |= REPLACES
     x._node.flags |= 0 if link.detached == "data" else OVERWRITTEN
     node.owner = weakref.ref(x)
     x._node = node

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jtoolbox import dtypes
 from jtoolbox.engine import Array, op
@@ -74,25 +76,33 @@ def clamp_max(input: Array, max: Array) -> Array:
     return clamp(input, None, max)
 
 
+UINT8_CONDITION = (
+    "where received a uint8 condition tensor. This behavior is deprecated: pass condition.bool()."
+)
+
+
 @op(promote=("input", "other"))
 def _where(condition: Array, input: Array, other: Array) -> Array:
-    if condition.dtype != bool:
+    if condition.dtype not in (bool, np.uint8):
         raise RuntimeError(
             "where expected condition to be a boolean tensor, but got a tensor with dtype "
             f"{dtypes.from_numpy(condition.dtype)}"
         )
-    return jnp.where(condition, input, other)
+    return jnp.where(condition.astype(bool), input, other)
 
 
 def where(condition: Array, input: Any = None, other: Any = None) -> Any:
     """input where the condition (bools) is true, else other; either may be a number.
 
-    `where(condition)` alone gives the positions of what is true, as nonzero(as_tuple=True).
+    A condition of uint8 is taken for bools, with a warning. `where(condition)` alone gives the
+    positions of what is true, as nonzero(as_tuple=True).
     """
     if input is None and other is None:
         return nonzero(condition, as_tuple=True)
     if input is None or other is None:
         raise TypeError("where() takes a condition, or a condition and two values")
+    if dtypes.as_numpy(condition.dtype) == np.uint8:
+        warnings.warn(UINT8_CONDITION, UserWarning, stacklevel=2)
     return _where(condition, input, other)
 
 

@@ -81,6 +81,7 @@ def install() -> None:
         {k: v for k, v in vars(jtoolbox).items() if not k.startswith("__") or k == "__file__"}
     )
     torch.__dict__["__version__"] = version.__version__
+    torch.__spec__ = ModuleSpec("torch", None, origin=jtoolbox.__file__)
     sys.modules["torch"] = torch
     for name in FACADES:
         try:

@@ -1,5 +1,5 @@
 """Helpers around training: loading data, checkpoints of memory, logs."""
 
-from jtoolbox.utils import checkpoint, data, hooks, tensorboard
+from jtoolbox.utils import _pytree, checkpoint, cpp_extension, data, hooks, tensorboard
 
-__all__ = ["checkpoint", "data", "hooks", "tensorboard"]
+__all__ = ["_pytree", "checkpoint", "cpp_extension", "data", "hooks", "tensorboard"]

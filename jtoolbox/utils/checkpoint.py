@@ -8,11 +8,14 @@ from typing import Any
 
 import jax
 
+from jtoolbox import cuda
 from jtoolbox.engine.modes import mode
 from jtoolbox.engine.region import Mark, merge
 from jtoolbox.nn.container import Sequential
+from jtoolbox.tensor import Tensor
+from jtoolbox.utils._pytree import tree_leaves
 
-__all__ = ["checkpoint", "checkpoint_sequential"]
+__all__ = ["checkpoint", "checkpoint_sequential", "get_device_states", "set_device_states"]
 
 # One function object, since the recorded call is remembered under it.
 _transform = functools.partial(jax.checkpoint)
@@ -77,3 +80,21 @@ def checkpoint_sequential(
         end = start + size
         input = checkpoint(run(steps[start:end]), input, preserve_rng_state=preserve)
     return run(steps[end:])(input)
+
+
+def get_device_states(*args: Any) -> tuple[list[int], list[Tensor]]:
+    """The GPUs on which tensors among the arguments lie, and the states of their generators.
+
+    Every device draws from the default generator here, so each state is its.
+    """
+    tensors = [leaf for leaf in tree_leaves(args) if isinstance(leaf, Tensor) and leaf.is_cuda]
+    numbers = list(dict.fromkeys(t.get_device() for t in tensors))
+    return numbers, [cuda.get_rng_state(number) for number in numbers]
+
+
+def set_device_states(
+    devices: Sequence[int], states: Sequence[Tensor], *, device_type: str | None = None
+) -> None:
+    """Sets the states that `get_device_states` gave."""
+    for device, state in zip(devices, states, strict=True):
+        cuda.set_rng_state(state, device)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import jtoolbox as jt
-from tests.engine.test_gradients import both
+from tests.engine.test_gradients import both, leaf
 
 A = np.arange(12, dtype=np.float32).reshape(3, 4)
 
@@ -128,6 +128,57 @@ def test_data_may_be_assigned():
         w.data = t.tensor(A * 2)
         (w * w).sum().backward()
         return w, w.grad, w.is_leaf
+
+    both(program)
+
+
+FREED = {
+    "data_assigned": lambda t, w, v: setattr(v, "data", w * 3),
+    "data_written": lambda t, w, v: v.data.copy_(w * 3),
+    "data_written_in_part": lambda t, w, v: v.data[0].mul_(w[0]),
+    "detached_written": lambda t, w, v: v.detach().mul_(w),
+    "under_no_grad": lambda t, w, v: t.no_grad()(v.copy_)(w * 3),
+    "detached": lambda t, w, v: (w * 3).detach().requires_grad_(),
+    "detached_in_place": lambda t, w, v: (w * 3).detach_().requires_grad_(),
+    "a_parameter": lambda t, w, v: t.nn.Parameter(w * 3),
+}
+
+
+@pytest.mark.parametrize("how", FREED)
+def test_a_leaf_made_of_others_passes_them_no_gradient(how):
+    def program(t):
+        w, v = leaf(t, A), leaf(t, A)
+        made = FREED[how](t, w, v)
+        v = v if how.startswith(("data", "detached_written", "under")) else made
+        (v * w).sum().backward()
+        return v, v.is_leaf, v.requires_grad, v.grad, w.grad
+
+    both(program)
+
+
+def test_what_is_written_behind_a_history_leaves_the_history():
+    def program(t):
+        w, plain = leaf(t, A), t.ones(3, 4)
+        view = plain.detach()
+        view += w
+        x = w * 2
+        x.detach().zero_()
+        plain.data += w
+        x.sum().backward()
+        return w.grad, x, view.requires_grad, plain.requires_grad, plain, plain.is_leaf
+
+    both(program)
+
+
+def test_a_view_that_replaces_itself_is_no_error_in_the_backward_pass():
+    def program(t):
+        w = leaf(t, A)
+        share = (w * 2).topk(1)[0].squeeze(-1)
+        total = share + 3.0
+        share /= total
+        share *= t.tensor([1.0, 0.0, 2.0])
+        share.sum().backward()
+        return w.grad, share
 
     both(program)
 

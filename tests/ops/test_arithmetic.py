@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import jtoolbox as jt
 from jtoolbox.ops import arithmetic, bitwise, choosing, special
 from tests.ops.cases import BFLOAT16, SPECIAL, bools, floats, integers
 from tests.reference import compare, same_error
@@ -211,6 +212,13 @@ def test_addcmul_and_addcdiv(name, value):
 def test_where(x, y):
     condition = bools(2, 5)
     compare(choosing.where, torch.where, condition, x, y)
+
+
+def test_where_takes_uint8_for_bools_with_a_warning():
+    for t in (torch, jt):
+        condition = t.tensor([1, 0], dtype=t.uint8)
+        with pytest.warns(UserWarning, match="where received a uint8 condition tensor"):
+            assert t.where(condition, t.ones(2), 0.0).tolist() == [1, 0]
 
 
 def test_where_with_a_condition_alone_gives_positions():

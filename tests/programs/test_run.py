@@ -12,6 +12,7 @@ from jtoolbox.programs.check import uses
 from tests.programs.test_programs import python
 
 SCRIPT = """
+import importlib.util
 import sys
 import torch
 import torch.nn as nn
@@ -30,6 +31,7 @@ class Squares(Dataset):
 def main():
     print(sys.argv[1:], __name__, __file__ == sys.argv[0], torch.__version__, torch.nn is nn)
     print(Conv2d is nn.Conv2d, SGD is torch.optim.SGD, script(main) is main)
+    print(importlib.util.find_spec("torch").name)
     print([x.tolist() for x in DataLoader(Squares(), batch_size=2, num_workers=1)])
     exec(sys.argv[1])
 
@@ -51,6 +53,7 @@ def test_arguments_names_workers_and_exit_codes_are_as_with_python(script, tmp_p
     assert done.stdout.splitlines() == [
         "['sys.exit(7)'] __main__ True 2.13.0 True",
         "True True True",
+        "torch",
         "[[0.0, 1.0], [4.0, 9.0]]",
     ]
 

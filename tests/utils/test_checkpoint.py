@@ -8,7 +8,12 @@ import pytest
 import jtoolbox as jt
 from jtoolbox import nn
 from jtoolbox.engine import mode
-from jtoolbox.utils.checkpoint import checkpoint, checkpoint_sequential
+from jtoolbox.utils.checkpoint import (
+    checkpoint,
+    checkpoint_sequential,
+    get_device_states,
+    set_device_states,
+)
 
 
 def network():
@@ -50,3 +55,8 @@ def test_values_gradients_masks_and_buffers_are_those_of_the_plain_call():
 def test_a_context_is_an_error_that_says_what_to_do():
     with pytest.raises(NotImplementedError, match=r"use jax.checkpoint\(policy="):
         checkpoint(network(), jt.ones(2, 4), context_fn=lambda: None)
+
+
+def test_tensors_on_no_gpu_have_no_device_states():
+    assert get_device_states(jt.ones(2), [3]) == ([], [])
+    set_device_states([], [])

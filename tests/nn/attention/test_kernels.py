@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import numpy as np
 import pytest
 import torch
@@ -73,3 +75,13 @@ def test_kernels_cannot_be_plugged_in():
         ours.activate_flash_attention_impl("FA3")
     with pytest.raises(NotImplementedError, match="impl 'mine' is not registered"):
         ours.register_flash_attention_impl("mine", register_fn=lambda: None)
+
+
+def test_the_old_choice_of_kernels_lasts_for_its_context_and_warns():
+    for t in (jt, torch):
+        kernels = t.backends.cuda
+        with ExitStack() as stack:
+            with pytest.warns(FutureWarning, match="deprecated"):
+                stack.enter_context(kernels.sdp_kernel(enable_math=False))
+            assert (kernels.math_sdp_enabled(), kernels.flash_sdp_enabled()) == (False, True)
+        assert kernels.math_sdp_enabled()
