@@ -172,6 +172,9 @@ class Context:
         self._materialize = value
 
 
+FunctionCtx = Context
+
+
 class Function:
     """An operation with a backward of its own: subclass it with static `forward` and `backward`.
 
