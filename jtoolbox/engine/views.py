@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -27,6 +28,7 @@ from jtoolbox.engine.record import (
     make_call,
     record,
     run_now,
+    value_of,
 )
 
 
@@ -65,7 +67,9 @@ class View:
         source = self.family._node if self.parent is None else self.parent.cut()
         if self.detached and self.op.name == "detach" and source.value is not None:
             source.flags |= PINNED
-            return Node(source.aval, source.value, flags=source.flags & TRACED | PINNED)
+            traced = source.flags & TRACED
+            value = jax.lax.stop_gradient(source.value) if traced else source.value
+            return Node(source.aval, value, flags=traced | PINNED)
         args = [source, *self.args[1:]]
         return apply(self.op, "cut", self.op.body, args, self.op.operands, bool(self.detached))
 
@@ -73,7 +77,11 @@ class View:
         """The new value of the base after this view was overwritten with `value`."""
         if self.op.name == "detach" and value.value is not None:
             value.flags |= PINNED
-            new = Node(value.aval, value.value, flags=value.flags & TRACED | PINNED)
+            result = value.value
+            old = self.family._node if self.parent is None else self.parent.cut()
+            if old.flags & TRACED:
+                result = continued(old.value, result)
+            new = Node(value.aval, result, flags=(value.flags | old.flags) & TRACED | PINNED)
             return new if self.parent is None else self.parent.put(new)
         source = self.family._node if self.parent is None else self.parent.cut()
         write = self.op.write or generic_write(self.op)
@@ -86,6 +94,13 @@ class View:
         return new if self.parent is None else self.parent.put(new)
 
 
+@jax.custom_jvp
+def continued(old: Any, new: Any) -> Any:
+    """`new`, whose gradient is that of `old`: values changed behind the back of a history."""
+    return new
+
+
+continued.defjvp(lambda values, changes: (values[1], changes[0]))
 _calls: dict[tuple, Any] = {}
 
 
@@ -213,12 +228,15 @@ def rebind(x: Handle, result: Any) -> None:
     old = link.family._node
     if not link.detached:
         _check_leaf(old, VIEW_WRITE)
-    elif link.detached == "data" and old.requires_grad and not old.flags & LEAF:
+    elif link.detached == "data" and old.requires_grad and not (old.flags & LEAF or on_host(old)):
         raise RuntimeError(
             "writing through .data of a tensor that was computed from others would leave its "
             "gradient wrong. Use detach().clone(), or change the tensor itself under no_grad()."
         )
     value = link.put(node)
+    if link.detached and on_host(old):
+        value = Node(value.aval, value_of(value), requires_grad=True, flags=PINNED)
+        value.segment = old.segment
     x._node.flags |= 0 if link.detached == "data" else OVERWRITTEN
     node.owner = weakref.ref(x)
     x._node = node
@@ -234,6 +252,14 @@ def rebind(x: Handle, result: Any) -> None:
         value.owner = weakref.ref(base)
     if not mode.grad and value.value is None:
         mode.written = True
+
+
+def on_host(node: Node) -> bool:
+    """Whether a Function that runs in Python at every call gave this value.
+
+    Its backward pass does not look at the value, so that writing the value disturbs nothing.
+    """
+    return node.segment is not None and node.segment[0].run is not None
 
 
 def _check_leaf(node: Node, message: str) -> None:
