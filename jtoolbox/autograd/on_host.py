@@ -43,7 +43,8 @@ class HostSegment(Segment):
     __slots__ = ("cls", "ctx", "places", "count", "saved")
 
     def __init__(self, cls: Any, ctx: Any, args: tuple, nodes: dict[int, Node]):
-        self.cls, self.ctx, self.count = cls, ctx, len(args)
+        self.cls, self.count = cls, len(args)
+        self.ctx: Any = ctx
         self.places = [i for i, node in nodes.items() if node.requires_grad]
         self.leaves, self.steps, self.results = [], [], []
         self.wrt = [nodes[i] for i in self.places]
