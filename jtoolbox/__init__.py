@@ -4,6 +4,7 @@
 import importlib as _importlib
 
 from jtoolbox import (
+    __config__,
     accelerator,
     amp,
     autograd,
@@ -15,6 +16,7 @@ from jtoolbox import (
     dtypes,
     fft,
     func,
+    futures,
     hub,
     linalg,
     logging,

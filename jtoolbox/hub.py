@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
+from urllib.parse import urlparse
 
-__all__ = ["download_url_to_file", "get_dir", "help", "list", "load", "load_state_dict_from_url",
-           "set_dir"]  # fmt: skip
+from tqdm.auto import tqdm
+
+__all__ = ["HASH_REGEX", "download_url_to_file", "get_dir", "help", "list", "load",
+           "load_state_dict_from_url", "set_dir", "tqdm", "urlparse"]  # fmt: skip
 
 NO_CODE = (
     "torch.hub.{name} runs a repository's code, which is written for PyTorch. Install that package "
@@ -17,14 +21,19 @@ NO_DOWNLOAD = (
     "torch.hub.{name} is not supported: nothing is downloaded. Fetch {url} yourself and use "
     "torch.load(path)"
 )
+# The hash in a file's name, `resnet18-f37072fd.pth`, by which downloads are checked.
+HASH_REGEX = re.compile(r"-([a-f0-9]*)\.")
 _folder: str | None = None
+
+
+def _get_torch_home() -> str:
+    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    return os.path.expanduser(os.environ.get("TORCH_HOME", os.path.join(cache, "torch")))
 
 
 def get_dir() -> str:
     """Where PyTorch keeps downloads: $TORCH_HOME/hub, by default in ~/.cache/torch."""
-    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
-    home = os.environ.get("TORCH_HOME", os.path.join(cache, "torch"))
-    return _folder or os.path.join(os.path.expanduser(home), "hub")
+    return _folder or os.path.join(_get_torch_home(), "hub")
 
 
 def set_dir(d: str) -> None:

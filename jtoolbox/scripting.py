@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from jtoolbox.nn.module import Module
 
@@ -107,5 +107,6 @@ NAMES: dict[str, Any] = {
     **{"optimize_for_inference": optimize_for_inference, "unused": unused, "ignore": ignore},
     **{"annotate": annotate, "isinstance": isinstance, "is_scripting": is_scripting},
     **{"is_tracing": is_tracing, "fork": fork, "wait": wait, "save": save, "load": load},
-    **{"script_method": unused, "ScriptFunction": Callable, "Final": Any},
+    **{"script_method": unused, "ScriptFunction": Callable, "Final": Final},
+    **{"_script_if_tracing": script, "_overload": unused, "_overload_method": unused},
 }

@@ -571,7 +571,9 @@ def _detach(x: Array) -> Array:
 def _detached(tensor: Tensor, kind: str) -> Tensor:
     node = node_of(tensor)
     if node.flags & TRACED:
-        return wrap(Node(node.aval, jax.lax.stop_gradient(node.value), flags=TRACED))
+        result = wrap(Node(node.aval, jax.lax.stop_gradient(node.value), flags=TRACED))
+        views.viewed(result, _detach.op, [tensor], kind)
+        return result
     if node.value is None and mode.finished is not None:
         after_step([node])
     if node.value is not None and mode.capture is None:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jtoolbox import ops
+from jtoolbox.autograd import on_host
 from jtoolbox.engine import autocast
 from jtoolbox.engine.backward import backward as _backward
 from jtoolbox.engine.backward import gradients
@@ -49,6 +50,19 @@ __all__ = [
     "set_grad_enabled",
 ]
 
+ON_HOST = object()
+WRITTEN = (
+    "{name}.forward writes its inputs in place, which jit and functional_call cannot honour: "
+    "return the new value instead"
+)
+
+
+class Written(RuntimeError):
+    """Raised while tracing, by a `forward` that writes its inputs."""
+
+
+# What shows that a Function's Python cannot be traced.
+VALUES = (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError, Written)
 _UNUSED = (
     "One of the differentiated Tensors appears to not have been used in the graph. Set "
     "allow_unused=True if this is the desired behavior (its gradient is then None)."
@@ -166,6 +180,7 @@ class Context:
         self._saved: tuple[Any, ...] = ()
         self._not_differentiable: tuple[Any, ...] = ()
         self._materialize = True
+        self.dirty: tuple[Any, ...] = ()
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
         """Keeps inputs or outputs, or other tensors, for `backward` to find in `saved_tensors`."""
@@ -183,14 +198,15 @@ class Context:
         self._not_differentiable = tensors
 
     def mark_dirty(self, *tensors: Tensor) -> None:
-        """PyTorch's note of inputs changed in place; unsupported here, return a new tensor."""
-        raise NotImplementedError(
-            "Function.mark_dirty: inputs cannot be changed in place here; return the new value"
-        )
+        """Says that these inputs were changed in place; they must be among the outputs."""
+        self.dirty = tensors
 
     def set_materialize_grads(self, value: bool) -> None:
         """Whether missing gradients of outputs come as zeros. They always do here."""
         self._materialize = value
+
+
+FunctionCtx = Context
 
 
 class Function:
@@ -211,7 +227,9 @@ class Function:
         y = Exp.apply(x)
 
     Both become a `jax.custom_vjp`: their Python runs once for each combination of shapes and
-    non-tensor arguments, with Tensors that JAX traces, and must not ask for values (`item`, `if`).
+    non-tensor arguments, with Tensors that JAX traces. One that asks for values (`item`, `if`,
+    `numpy`) or writes its inputs in place runs at every call instead, on tensors with values, which
+    ends the program there; inside `jit` and `functional_call` it raises.
     """
 
     @staticmethod
@@ -244,18 +262,49 @@ class Function:
             cls._calls = calls = {}  # type: ignore[attr-defined]
         call = calls.get(key)
         if call is None:
-            rest = _Rest()
-            function = _custom(cls, list(args), places, needs, rest)
-            call = make_call(
-                f"{cls.__name__}Backward",
-                function,
-                key[2],
-                device=common_device(cls.__name__, inputs),
-            )
-            calls[key] = call, rest
-        else:
-            call, rest = call
+            call = calls[key] = cls._traced(args, places, needs, inputs)
+        if call is ON_HOST:
+            return on_host.apply(cls, Context(needs), args)
+        call, rest = call
         return rest.join(_finish(call, inputs, any(needs)))
+
+    @classmethod
+    def _traced(cls, args: tuple, places: list[int], needs: tuple, inputs: tuple) -> Any:
+        """The call as a pure function, and what else it returned; ON_HOST where its Python asks
+        for values or writes."""
+        rest = _Rest()
+        function = _custom(cls, list(args), places, needs, rest)
+        avals = tuple(n.aval for n in inputs)
+        device = common_device(cls.__name__, inputs)
+        try:
+            call = make_call(f"{cls.__name__}Backward", function, avals, device=device)
+            if any(needs):
+                _try_backward(function, avals)
+        except VALUES:
+            if not on_host.possible():
+                raise
+            return ON_HOST
+        return call, rest
+
+
+def _try_backward(function: Callable, avals: Sequence[Any]) -> None:
+    """Traces the function and its backward pass for cotangents of one: VALUES if either asks."""
+
+    def both(*arrays: Any) -> Any:
+        out, pull = jax.vjp(function, *arrays)
+        return pull(jax.tree.map(_one, out))
+
+    try:
+        jax.eval_shape(both, *[a.struct for a in avals])
+    except VALUES:
+        raise
+    except Exception:  # a mistake in `backward`, which raises when it is called
+        return
+
+
+def _one(out: Any) -> Any:
+    inexact = jnp.issubdtype(out.dtype, jnp.inexact)
+    return jnp.ones_like(out) if inexact else np.zeros(out.shape, jax.dtypes.float0)
 
 
 def _finish(call: Call, inputs: tuple, grad: bool) -> Any:
@@ -313,12 +362,15 @@ def _custom(
         with TensorTrace(), autocast.within(casts):
             for place, array in zip(places, arrays, strict=True):
                 given[place] = wrap(leaf_node(array))
+            before = [node_of(given[place]) for place in places]
             ctx = Context(needs)
             if separate:
                 out = cls.forward(*given)
                 cls.setup_context(ctx, tuple(given), out)  # type: ignore[attr-defined]
             else:
                 out = cls.forward(ctx, *given)
+            if [node_of(given[place]) for place in places] != before or ctx.dirty:
+                raise Written(WRITTEN.format(name=cls.__name__))
         return out, ctx
 
     def raw(value: Any) -> Any:

@@ -11,13 +11,17 @@ import jax
 
 from jtoolbox.engine.realize import synchronize
 
-__all__ = ["profile", "record_function"]
+__all__ = ["EventList", "profile", "record_function"]
 
 NO_TABLE = (
     "operations run inside compiled programs, which are not timed one by one. Use "
     "profile(on_trace_ready=torch.profiler.tensorboard_trace_handler(folder)), or "
     "jax.profiler.trace(folder), and look at the trace in TensorBoard or Perfetto."
 )
+
+
+class EventList(list):
+    """The type of PyTorch's tables of operations. No profile here gives one: see `profile`."""
 
 
 class record_function:

@@ -193,6 +193,11 @@ def _sum_rightmost(value: Any, dim: int) -> Any:
     return value if dim == 0 else ops.sum(value, tuple(range(-dim, 0)))
 
 
+def _standard_normal(shape: Any, dtype: Any, device: Any) -> Any:
+    """Standard normal numbers, under the name by which libraries import them."""
+    return ops.randn(shape, dtype=dtype, device=device)
+
+
 class lazy_property:
     """A property computed at first use, with gradients, and kept in the instance.
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import ShapedArray
+from jax.interpreters.ad import Zero
 
 from jtoolbox.engine.graph import (
     FREED,
@@ -45,6 +47,10 @@ OVERWRITTEN_VALUE = (
 NOT_IMPLEMENTED = (
     "derivative for {name} is not implemented. Apply it to x.detach() if no gradient is to flow "
     "through it."
+)
+NO_SECOND = (
+    "gradients of gradients through {name} are not supported: its Python asks for values, or "
+    "writes its inputs, so that it runs outside of programs. Compute without doing either."
 )
 # What wants to see the gradients of leaves after each backward pass: called with their nodes.
 after_backward: list[Callable[[list[Node]], None]] = []
@@ -175,10 +181,12 @@ def _pullback_step(segment: Segment, cotangents: list[Node | None]) -> list[Node
         def function(*values: Any) -> tuple[Any, ...]:
             pull = jax.tree.unflatten(treedef, values[:count])
             left = iter(values[count:])
+            # Zeros that JAX knows of: numbers would be multiplied by derivatives, which may be
+            # infinite where no gradient comes from.
             cotangents = [
                 conjugate(jnp.asarray(next(left), aval.dtype))
                 if has
-                else jnp.zeros(aval.shape, aval.dtype)
+                else Zero(ShapedArray(aval.shape, aval.dtype))
                 for has, aval in zip(given, results, strict=True)
             ]
             return tuple(conjugate(g) for g in pull(cotangents))
@@ -284,7 +292,12 @@ def _pull_segments(found: dict[Node, Node]) -> list[Segment]:
             # Others of the same program, whose backward pass is over, may have new inputs by now.
             if node.requires_grad and not node.flags & FREED:
                 check_overwritten(node)
-        results = _pullback_step(segment, cotangents)
+        if segment.run is None:
+            results = _pullback_step(segment, cotangents)
+        else:
+            # It may ask for values, as hooks may.
+            holders = [wrap(g) for g in found.values() if g.value is None and g.owner is None]
+            results = segment.run(cotangents)
         for node, gradient in zip(segment.wrt, results, strict=True):
             if node.segment is not None and node.segment[0] is segment:
                 found[node] = gradient  # of a result used inside the program: already the whole
@@ -320,6 +333,8 @@ def revive(roots: list[Node]) -> tuple[list[Node], dict[Node, Node]]:
         if node.value is not None:
             if node.segment is None or node.segment[0].freed:
                 raise RuntimeError(FREED_GRAPH)
+            if node.segment[0].run is not None:
+                raise RuntimeError(NO_SECOND.format(name=node.segment[0].name))
             executed = True
         stack.append((node, True))
         stack.extend((i, False) for i in node.inputs if i.__class__ is Node)

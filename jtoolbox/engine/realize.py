@@ -36,6 +36,8 @@ class Segment:
 
     __slots__ = ("number", "order", "leaves", "treedef", "results", "wrt", "steps", "__weakref__")
     _count = 0
+    # What carries cotangents on in Python, where the pullback is no program: see autograd.on_host.
+    run: Any = None
 
     def __init__(self, program: Program, gathered: Gathered, pull: Any):
         Segment._count += 1
@@ -60,6 +62,14 @@ class Segment:
     @property
     def freed(self) -> bool:
         return self not in _segments
+
+
+def adopt(segment: Segment) -> None:
+    """Numbers a segment that is no program's, and keeps it until it is freed."""
+    Segment._count += 1
+    segment.order = segment.number = Segment._count
+    segment.treedef = None
+    _segments.add(segment)
 
 
 def release(steps: Sequence[Node]) -> None:

@@ -28,6 +28,7 @@ from jtoolbox.engine.record import (
     make_call,
     record,
     run_now,
+    value_of,
 )
 
 
@@ -66,7 +67,9 @@ class View:
         source = self.family._node if self.parent is None else self.parent.cut()
         if self.detached and self.op.name == "detach" and source.value is not None:
             source.flags |= PINNED
-            return Node(source.aval, source.value, flags=source.flags & TRACED | PINNED)
+            traced = source.flags & TRACED
+            value = jax.lax.stop_gradient(source.value) if traced else source.value
+            return Node(source.aval, value, flags=traced | PINNED)
         args = [source, *self.args[1:]]
         return apply(self.op, "cut", self.op.body, args, self.op.operands, bool(self.detached))
 
@@ -77,7 +80,11 @@ class View:
         """
         if self.op.name == "detach" and value.value is not None:
             value.flags |= PINNED
-            new = Node(value.aval, value.value, flags=value.flags & TRACED | PINNED)
+            result = value.value
+            old = self.family._node if self.parent is None else self.parent.cut()
+            if old.flags & TRACED:
+                result = continued(old.value, result)
+            new = Node(value.aval, result, flags=(value.flags | old.flags) & TRACED | PINNED)
             return new if self.parent is None else self.parent.put(new)
         source = self.family._node if self.parent is None else self.parent.cut()
         write = self.op.write or generic_write(self.op)
@@ -92,13 +99,12 @@ class View:
 
 
 @jax.custom_jvp
-def _continued(old: Any, new: Any) -> Any:
+def continued(old: Any, new: Any) -> Any:
     """`new`, whose gradient is that of `old`: values changed behind the back of a history."""
     return new
 
 
-_continued.defjvp(lambda values, changes: (values[1], changes[0]))
-
+continued.defjvp(lambda values, changes: (values[1], changes[0]))
 _calls: dict[tuple, Any] = {}
 
 
@@ -228,14 +234,17 @@ def rebind(x: Handle, result: Any) -> None:
     old = link.family._node
     if not link.detached:
         _check_leaf(old, VIEW_WRITE)
-    elif link.detached == "data" and old.requires_grad and not old.flags & LEAF:
+    elif link.detached == "data" and old.requires_grad and not (old.flags & LEAF or on_host(old)):
         raise RuntimeError(
             "writing through .data of a tensor that was computed from others would leave its "
             "gradient wrong. Use detach().clone(), or change the tensor itself under no_grad()."
         )
     value = link.put(node)
-    if link.detached and mode.grad and old.requires_grad and not old.flags & LEAF:
-        value = apply(link.op, "continued", lambda a: _continued(*a), [old, value], [0, 1], False)
+    if link.detached and on_host(old):
+        value = Node(value.aval, value_of(value), requires_grad=True, flags=PINNED)
+        value.segment = old.segment
+    elif link.detached and mode.grad and old.requires_grad and not old.flags & LEAF:
+        value = apply(link.op, "continued", lambda a: continued(*a), [old, value], [0, 1], False)
     if node.inputs and node.inputs[0] is x._node:
         node.flags |= REPLACES
     x._node.flags |= 0 if link.detached == "data" else OVERWRITTEN
@@ -253,6 +262,14 @@ def rebind(x: Handle, result: Any) -> None:
         value.owner = weakref.ref(base)
     if not mode.grad and value.value is None:
         mode.written = True
+
+
+def on_host(node: Node) -> bool:
+    """Whether a Function that runs in Python at every call gave this value.
+
+    Its backward pass does not look at the value, so that writing the value disturbs nothing.
+    """
+    return node.segment is not None and node.segment[0].run is not None
 
 
 def _check_leaf(node: Node, message: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import jtoolbox
 from jtoolbox import version
+from jtoolbox.programs import left_out
 from jtoolbox.programs.names import FACADES, Missing, find, sentence
 
 __all__ = ["install"]
@@ -49,6 +50,8 @@ class Loader:
         """The module that stands for it."""
         path = spec.name.removeprefix(PREFIX)
         folder, _, last = path.rpartition(".")
+        if left_out.reason(path):
+            return left_out.StandIn(path)
         try:
             module = importlib.import_module(f"jtoolbox.{path}")
         except ModuleNotFoundError as error:
@@ -82,6 +85,7 @@ def install() -> None:
     )
     torch.__dict__["__version__"] = version.__version__
     torch.__spec__ = ModuleSpec("torch", None, origin=jtoolbox.__file__)
+    torch.__dict__["torch"] = torch
     sys.modules["torch"] = torch
     for name in FACADES:
         try:
@@ -95,6 +99,27 @@ def install() -> None:
             if not hasattr(parent, last):
                 setattr(parent, last, facade)
     sys.meta_path.insert(0, Finder)  # type: ignore[arg-type]
+    _leave_out(torch)
+
+
+def _leave_out(torch: Facade) -> None:
+    """Hangs stand-ins for left-out modules under what is there."""
+    for path in left_out.MODULES:
+        folder, _, last = path.rpartition(".")
+        parent = find(folder) if folder else torch
+        if not hasattr(parent, last):
+            sys.modules[PREFIX + path] = left_out.StandIn(path)
+            setattr(parent, last, sys.modules[PREFIX + path])
+    ops = find("ops")
+    ops.load_library = left_out.load_library
+    ops.__getattr__ = lambda name: _namespace(ops, name)
+
+
+def _namespace(ops: Any, name: str) -> Any:
+    if name.startswith("_"):
+        raise AttributeError(f"torch.ops has no {name!r}")
+    ops.__dict__[name] = left_out.Namespace(f"torch.ops.{name}")
+    return ops.__dict__[name]
 
 
 def _is_module(path: str) -> bool:

@@ -36,11 +36,14 @@ _FILES = {
     "cuda.amp": ("cuda.amp", "autocast_mode grad_scaler common"),
     "cuda": ("cuda", "random memory streams"),
     "utils.data": ("utils.data", "dataloader dataset sampler distributed"),
+    "utils.data._utils": ("utils.data", "collate"),
 }
 # Folders before what is in them.
 FACADES = {
     "nn.modules": "nn",
     "jit": "jit",
+    "functional": "",
+    "utils.data._utils": "utils.data",
     **{f"{folder}.{f}": here for folder, (here, files) in _FILES.items() for f in files.split()},
 }
 # Where a name that is looked for in one namespace may be found instead.

@@ -1,6 +1,12 @@
 """Saving and loading: PyTorch's files and safetensors, without running code from a file."""
 
-from jtoolbox.serialization.checkpoint import load, safetensors_metadata, save
+from jtoolbox.serialization.checkpoint import (
+    FILE_LIKE,
+    MAP_LOCATION,
+    load,
+    safetensors_metadata,
+    save,
+)
 from jtoolbox.serialization.safe_globals import (
     add_safe_globals,
     clear_safe_globals,
@@ -9,6 +15,8 @@ from jtoolbox.serialization.safe_globals import (
 )
 
 __all__ = [
+    "FILE_LIKE",
+    "MAP_LOCATION",
     "add_safe_globals",
     "clear_safe_globals",
     "get_safe_globals",

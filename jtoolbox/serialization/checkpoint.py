@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
@@ -15,15 +16,19 @@ from jtoolbox.serialization.placement import Placement
 from jtoolbox.serialization.safetensors import dump_safetensors, load_safetensors, read_metadata
 from jtoolbox.serialization.source import Source, is_path, open_source
 
-__all__ = ["load", "save", "safetensors_metadata"]
+__all__ = ["FILE_LIKE", "MAP_LOCATION", "load", "save", "safetensors_metadata"]
+
+# Types in signatures of libraries that pass files on.
+FILE_LIKE = str | os.PathLike[str] | IO[bytes]
+MAP_LOCATION = Any
 
 _FORMATS = "format is None, 'pt' or 'safetensors', got {format!r}"
 _NO_METADATA = "metadata belongs to .safetensors files; put it into the object: {'model': ...}"
 _NOT_WRITABLE = "expected a path or a binary file object with a write method, got {kind}"
 _EXECUTES = (
-    "weights_only=False asks to run the code inside the file, and jtoolbox never executes code "
-    "from a file. Leave it out: tensors, numbers, strings and containers load without. For a file "
-    "that holds a whole module, run once in PyTorch: "
+    "weights_only=False allows to run the code inside the file, and jtoolbox never executes code "
+    "from a file: tensors, numbers, strings and containers load. For a file that holds a whole "
+    "module, run once in PyTorch: "
     "torch.save(torch.load(path, weights_only=False).state_dict(), new_path)"
 )
 _NO_MAPPING = "mmap=True needs a path, got {kind}"
@@ -91,7 +96,8 @@ def load(
         map_location: where the tensors go. None puts them where new tensors are made, whatever
             device the file names (PyTorch would fail when it is absent). A device or its name, a
             dict from names in the file to devices, or a function of (storage, location).
-        weights_only: True; False raises ValueError, since it asks to run code.
+        weights_only: False allows PyTorch to run code in the file. Here it never is run: a file of
+            plain data loads all the same, and any other raises as without it.
         mmap: accepted for PyTorch's sake. Values are always copied out of the file.
 
     Tensors that are the same view of one storage come back as one object, so tied weights stay
@@ -101,13 +107,16 @@ def load(
     global) or whose description of its data is damaged, and RuntimeError for a file that is cut
     short, damaged as a whole, or of another kind.
     """
-    if weights_only is not None and not weights_only:
-        raise ValueError(_EXECUTES)
     if mmap and not is_path(f):
         raise ValueError(_NO_MAPPING.format(kind=type(f).__name__))
     placement = Placement(map_location)
     with open_source(f) as source:
-        return _loader(source)(source, placement)
+        try:
+            return _loader(source)(source, placement)
+        except pickle.UnpicklingError as error:
+            if weights_only is False:
+                error.add_note(_EXECUTES)
+            raise
 
 
 def safetensors_metadata(f: str | os.PathLike[str] | IO[bytes]) -> dict[str, str]:

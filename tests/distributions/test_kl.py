@@ -162,7 +162,22 @@ def test_the_registry_takes_the_nearest_classes_and_names_what_is_missing():
     with pytest.raises(NotImplementedError, match="p type Normal and q type Categorical"):
         D.kl_divergence(D.Normal(0.0, 1.0), D.Categorical(jt.ones(2)))
     with pytest.raises(TypeError, match="type_q to be a Distribution subclass"):
-        D.register_kl(D.Normal, int)
+        D.register_kl(D.Normal, 3)
+
+
+def test_a_rule_may_name_a_mixin_of_distributions():
+    class Mixin:
+        pass
+
+    class Mine(D.Normal, Mixin):
+        pass
+
+    try:
+        D.register_kl(D.Cauchy, Mixin)(lambda p, q: "mixin")
+        assert D.kl_divergence(D.Cauchy(0.0, 1.0), Mine(0.0, 1.0)) == "mixin"
+    finally:
+        kl._KL_REGISTRY.pop((D.Cauchy, Mixin))
+        kl._KL_MEMOIZE.clear()
 
 
 def test_binomials_of_unequal_counts_are_as_in_pytorch():

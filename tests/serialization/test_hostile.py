@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import re
 import resource
 import struct
 import tarfile
@@ -393,10 +394,12 @@ def test_views_cannot_take_many_times_the_memory_of_the_file() -> None:
 # --- what a user says
 
 
-def test_weights_only_false_is_refused_with_the_way_out() -> None:
-    with pytest.raises(ValueError, match=r"never executes code .*state_dict\(\), new_path"):
-        load(io.BytesIO(GOOD), weights_only=False)
+def test_weights_only_false_loads_plain_data_and_runs_no_code() -> None:
+    assert load(io.BytesIO(GOOD), weights_only=False).shape == (2, 3)
     assert load(io.BytesIO(GOOD), weights_only=None).shape == (2, 3)
+    with pytest.raises(pickle.UnpicklingError) as refused:
+        load(io.BytesIO(archive(b"cos\nsystem\nX\x02\x00\x00\x00ls\x85R", {})), weights_only=False)
+    assert re.search(r"never executes code .*state_dict\(\), new_path", refused.value.__notes__[0])
 
 
 def test_marking_a_name_as_safe_builds_nothing_and_the_error_says_so() -> None:

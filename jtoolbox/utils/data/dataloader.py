@@ -20,13 +20,18 @@ from jtoolbox.utils.data.arguments import (
 )
 from jtoolbox.utils.data.collate import default_collate, default_convert
 from jtoolbox.utils.data.dataset import IterableDataset
-from jtoolbox.utils.data.epoch import Parallel, Position, Serial
+from jtoolbox.utils.data.epoch import Epoch, Parallel, Position, Serial
 from jtoolbox.utils.data.fetch import Recipe
 from jtoolbox.utils.data.pool import drain, new_pool, warm_up
 from jtoolbox.utils.data.sampler import BatchSampler, RandomSampler, SequentialSampler, iterate
 from jtoolbox.utils.data.seeding import draw, mix
 
 __all__ = ["DataLoader"]
+
+# What libraries import to name types.
+_collate_fn_t, _worker_init_fn_t = Callable[[list], Any], Callable[[int], None]
+_BaseDataLoaderIter = Epoch
+_SingleProcessDataLoaderIter, _MultiProcessingDataLoaderIter = Serial, Parallel
 
 FIXED = ("dataset", "batch_size", "sampler", "batch_sampler", "drop_last", "persistent_workers")
 

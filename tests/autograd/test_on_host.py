@@ -1,0 +1,122 @@
+"""Functions whose Python asks for values, or writes its inputs, behave as in PyTorch."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import pytest
+import torch
+
+import jtoolbox as jt
+from jtoolbox.func import functional_call
+
+LIBRARIES = pytest.mark.parametrize("library", [jt, torch], ids=["jtoolbox", "torch"])
+
+
+def halving(library):
+    """x halved until its norm is below one, as NumPy computes it; saves how often."""
+
+    class Halving(library.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, name):
+            factor = 1.0
+            while float((x * factor).norm()) > 1:
+                factor /= 2
+            ctx.save_for_backward(x)
+            ctx.factor = factor
+            return library.from_numpy(x.detach().numpy() * factor), name
+
+        @staticmethod
+        def backward(ctx, gradient, _):
+            (x,) = ctx.saved_tensors
+            with library.enable_grad():
+                y = x.detach().requires_grad_()
+                (inner,) = library.autograd.grad((y * ctx.factor).sin().sum(), y)
+            return gradient * inner, None
+
+    return Halving
+
+
+@LIBRARIES
+def test_values_may_be_asked_for_in_both_directions(library):
+    function = halving(library)
+    w = library.tensor([3.0, 4.0], requires_grad=True)
+    for scale in (2.0, 0.1):
+        y, name = function.apply(w * scale, "name")
+        (y * 2).mul(0.5).sum().backward()
+        factor = 1 / 16 if scale == 2 else 1.0
+        expected = torch.cos(torch.tensor([3.0, 4.0]) * scale * factor) * scale * factor
+        assert name == "name"
+        assert w.grad.tolist() == pytest.approx(expected.tolist(), rel=1e-5)
+        w.grad = None
+
+
+@LIBRARIES
+def test_what_forward_writes_is_seen_outside(library):
+    class Put(library.autograd.Function):
+        @staticmethod
+        def forward(ctx, place, value, index):
+            ctx.index = index
+            place.data[index] = value
+            return place
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient, gradient[ctx.index], None
+
+    w = library.tensor(1.5, requires_grad=True)
+    place = library.zeros(3)
+    filled = Put.apply(Put.apply(place, w * 2, 0), w * 4, 2)
+    assert filled.tolist() == [3.0, 0.0, 6.0]
+    (filled * library.tensor([1.0, 2.0, 3.0])).sum().backward()
+    assert w.grad.item() == 14
+    with library.no_grad():
+        assert Put.apply(place, library.tensor(7.0), 1)[1].item() == place[1].item() == 7
+
+
+@LIBRARIES
+def test_a_saved_tensor_that_was_changed_since_raises(library):
+    w = library.tensor([3.0, 4.0], requires_grad=True)
+    x = w * 2
+    y, _ = halving(library).apply(x, None)
+    x.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.sum().backward()
+
+
+def test_a_frozen_step_and_gradients_of_gradients_raise():
+    function = halving(jt)
+    w = jt.tensor([3.0, 4.0], requires_grad=True)
+    with pytest.raises((RuntimeError, TypeError)):
+        jt.jit(lambda x: function.apply(x, None)[0])(w)
+    y, _ = function.apply(w * 1, None)
+    with pytest.raises(RuntimeError, match="gradients of gradients through HalvingBackward"):
+        jt.autograd.grad(y.sum(), w, create_graph=True)
+
+
+def test_writing_data_under_jax_changes_the_value_and_not_the_history():
+    class Model(jt.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = jt.nn.Parameter(jt.ones(3))
+
+        def forward(self, x):
+            y = x * self.w
+            y.data[0] = 7.0
+            y.detach()[1:2].add_(1)
+            return y
+
+    model, x = Model(), jnp.array([1.0, 2.0, 3.0])
+    value = functional_call(model, jt.tree(model), x)
+    gradient = jax.grad(lambda p: functional_call(model, p, x).sum())(jt.tree(model))
+    assert value.tolist() == [7, 3, 3]
+    assert gradient["w"].tolist() == [1, 2, 3]
+
+
+@LIBRARIES
+def test_a_result_without_gradient_adds_nothing_however_steep_it_is(library):
+    x = library.tensor(0.0, requires_grad=True)
+    steep, loss = x.sqrt(), x * 2
+    assert steep.item() == 0
+    loss.backward()
+    assert x.grad.item() == 2
