@@ -89,13 +89,7 @@ def as_numpy(d: Any) -> np.dtype | None:
         return None
     if isinstance(d, dtype):
         return d.dtype
-    if d is builtins.float:
-        return _default.dtype
-    if d is builtins.int:
-        return int64.dtype
-    if d is builtins.complex:
-        return _default.to_complex().dtype
-    return np.dtype(d)
+    return np.dtype(d)  # Python's int, float and complex are 64 and 128 bits wide here and there
 
 
 def canonical(numpy_dtype: Any) -> np.dtype:

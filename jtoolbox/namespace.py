@@ -139,11 +139,12 @@ class finfo:
         self.bits = int(limits.bits)
         self.eps, self.max, self.min = float(limits.eps), float(limits.max), float(limits.min)
         self.tiny = self.smallest_normal = float(limits.tiny)
-        self.resolution = float(limits.resolution)
+        self.resolution = 10.0 ** -int(limits.precision)
 
     def __repr__(self) -> str:
         values = ", ".join(
-            f"{n}={getattr(self, n):g}" for n in ("resolution", "min", "max", "eps", "tiny")
+            f"{n}={getattr(self, n):g}"
+            for n in ("resolution", "min", "max", "eps", "smallest_normal", "tiny")
         )
         return f"finfo({values}, dtype={self.dtype})"
 

@@ -79,7 +79,7 @@ class Hooks:
 
 def wrap(node: Node) -> Any:
     """A new Tensor whose value is this node."""
-    tensor = Hooks.tensor.__new__(Hooks.tensor)
+    tensor = object.__new__(Hooks.tensor)
     tensor._node = node
     tensor._view = None
     tensor._family = None

@@ -11,6 +11,7 @@ import numpy as np
 
 from jtoolbox import devices, dtypes
 from jtoolbox.engine import Array, op
+from jtoolbox.layouts import check_layout
 
 __all__ = [
     *("empty", "empty_like", "eye", "full", "full_like", "meshgrid", "ones", "ones_like"),
@@ -39,8 +40,9 @@ def size_of(name: str, sizes: Sequence[Any]) -> tuple[int, ...]:
     return size
 
 
-def finished(result: Any, requires_grad: bool) -> Any:
+def finished(result: Any, requires_grad: bool, layout: Any) -> Any:
     """The new tensor, a leaf that requires grad if that was asked for."""
+    check_layout(layout)
     return result.requires_grad_() if requires_grad else result
 
 
@@ -96,7 +98,7 @@ def zeros(
     """A tensor of zeros: `zeros(2, 3)` or `zeros((2, 3))`."""
     shape = size_of("zeros", named_size(sizes, size))
     result = _zeros(shape, default_type(dtype), devices.placement(device))
-    return finished(result, requires_grad)
+    return finished(result, requires_grad, layout)
 
 
 def ones(
@@ -111,7 +113,7 @@ def ones(
     """A tensor of ones: `ones(2, 3)` or `ones((2, 3))`."""
     shape = size_of("ones", named_size(sizes, size))
     result = _ones(shape, default_type(dtype), devices.placement(device))
-    return finished(result, requires_grad)
+    return finished(result, requires_grad, layout)
 
 
 def empty(
@@ -127,7 +129,7 @@ def empty(
     """A tensor whose values are not promised; here they are zeros."""
     shape = size_of("empty", named_size(sizes, size))
     result = _zeros(shape, default_type(dtype), devices.placement(device))
-    return finished(result, requires_grad)
+    return finished(result, requires_grad, layout)
 
 
 def _type_of_number(value: Any) -> Any:
@@ -160,7 +162,7 @@ def full(
         )
     dtype = _type_of_number(fill_value) if dtype is None else dtype
     result = _full(fill_value, size_of("full", (size,)), dtype, devices.placement(device))
-    return finished(result, requires_grad)
+    return finished(result, requires_grad, layout)
 
 
 def scalar_tensor(
@@ -190,9 +192,9 @@ def _full_like(input: Array, fill_value: Array, dtype: Any) -> Array:
     return jnp.full(input.shape, jnp.asarray(fill_value).astype(d))
 
 
-def placed(result: Any, device: Any, requires_grad: bool) -> Any:
+def placed(result: Any, device: Any, requires_grad: bool, layout: Any) -> Any:
     """A result moved to the device asked for, if any."""
-    return finished(result if device is None else result.to(device), requires_grad)
+    return finished(result if device is None else result.to(device), requires_grad, layout)
 
 
 def zeros_like(
@@ -205,7 +207,7 @@ def zeros_like(
     memory_format: Any = None,
 ) -> Any:
     """Zeros in the shape and type of `input`."""
-    return placed(_constant_like(input, 0, dtype), device, requires_grad)
+    return placed(_constant_like(input, 0, dtype), device, requires_grad, layout)
 
 
 def ones_like(
@@ -218,7 +220,7 @@ def ones_like(
     memory_format: Any = None,
 ) -> Any:
     """Ones in the shape and type of `input`."""
-    return placed(_constant_like(input, 1, dtype), device, requires_grad)
+    return placed(_constant_like(input, 1, dtype), device, requires_grad, layout)
 
 
 def empty_like(
@@ -231,7 +233,7 @@ def empty_like(
     memory_format: Any = None,
 ) -> Any:
     """Values not promised (here zeros) in the shape and type of `input`."""
-    return placed(_constant_like(input, 0, dtype), device, requires_grad)
+    return placed(_constant_like(input, 0, dtype), device, requires_grad, layout)
 
 
 def full_like(
@@ -245,7 +247,7 @@ def full_like(
     memory_format: Any = None,
 ) -> Any:
     """One number in the shape and type of `input`."""
-    return placed(_full_like(input, fill_value, dtype), device, requires_grad)
+    return placed(_full_like(input, fill_value, dtype), device, requires_grad, layout)
 
 
 # Matrices
@@ -270,7 +272,9 @@ def eye(
         if size is not None and size < 0:
             raise RuntimeError(f"{name} must be greater or equal to 0, got {size}")
     place = devices.placement(device)
-    return finished(_eye(n, n if m is None else m, default_type(dtype), place), requires_grad)
+    return finished(
+        _eye(n, n if m is None else m, default_type(dtype), place), requires_grad, layout
+    )
 
 
 @op(creates=True, saves="none", name="tril_indices")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -70,12 +70,22 @@ def _no_chalf(self: Any, *_: Any, **__: Any) -> Any:
     raise TypeError("complex32 is not supported: JAX has complex64 (cfloat) and complex128")
 
 
-def _map(self: Any, tensor: Any, function: Callable[[Any, Any], Any]) -> Any:
+def _map(self: Any, tensor: Any, function: Callable[..., Any]) -> Any:
     """Replaces each element by `function(element, other)`, on the host; `tensor` broadcasts."""
-    other = np.broadcast_to(tensor.detach().numpy(), tuple(self.shape)).ravel().tolist()
+    return _mapped(self, (tensor,), function)
+
+
+def _map2(self: Any, x: Any, y: Any, function: Callable[..., Any]) -> Any:
+    """Replaces each element by `function(element, other, third)`, on the host; both broadcast."""
+    return _mapped(self, (x, y), function)
+
+
+def _mapped(self: Any, others: Sequence[Any], function: Callable[..., Any]) -> Any:
+    shape = tuple(self.shape)
+    columns = [np.broadcast_to(t.detach().numpy(), shape).ravel().tolist() for t in others]
     mine = self.detach().reshape(-1).tolist()
-    values = [function(a, b) for a, b in zip(mine, other, strict=True)]
-    return inplace(self, np.array(values, dtypes.as_numpy(self.dtype)).reshape(self.shape))
+    values = [function(*row) for row in zip(mine, *columns, strict=True)]
+    return inplace(self, np.array(values, dtypes.as_numpy(self.dtype)).reshape(shape))
 
 
 def _dim_order(self: Any, *, ambiguity_check: Any = False) -> tuple[int, ...]:
@@ -136,7 +146,12 @@ def _zero(self: Any) -> int:
 METHODS: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(("is_conj", "is_neg", "is_shared", "is_distributed"), _no),
     **{"is_inference": _is_inference, "is_pinned": lambda self, device=None: False},
-    **{"share_memory_": _share_memory, "record_stream": _record_stream, "map_": _map},
+    **{
+        "share_memory_": _share_memory,
+        "record_stream": _record_stream,
+        "map_": _map,
+        "map2_": _map2,
+    },
     **{"data_ptr": data_ptr, "const_data_ptr": data_ptr, "is_set_to": _is_set_to},
     **{"storage": _storage, "untyped_storage": _storage, "storage_type": _storage},
     **{"set_": _storage, "to_mkldnn": _no_mkldnn, "chalf": _no_chalf},

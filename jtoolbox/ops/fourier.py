@@ -210,7 +210,7 @@ def fftfreq(
 ) -> Any:
     """The frequencies of `fft` of n samples at steps of d: 0, 1, ..., -2, -1, each / (n d)."""
     place = devices.placement(device)
-    return finished(_frequencies(n, d, False, default_type(dtype), place), requires_grad)
+    return finished(_frequencies(n, d, False, default_type(dtype), place), requires_grad, layout)
 
 
 def rfftfreq(
@@ -224,7 +224,7 @@ def rfftfreq(
 ) -> Any:
     """The frequencies of `rfft` of n samples at steps of d: 0, 1, ..., n // 2, each / (n d)."""
     place = devices.placement(device)
-    return finished(_frequencies(n, d, True, default_type(dtype), place), requires_grad)
+    return finished(_frequencies(n, d, True, default_type(dtype), place), requires_grad, layout)
 
 
 @op(saves="none")

@@ -149,21 +149,12 @@ def _pin_memory(self: Any, device: Any = None) -> Any:
     return self
 
 
-def _new_tensor(
-    self: Any, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Any:
-    """A new tensor with `data`, by default of this tensor's dtype and on its device."""
-    if hasattr(data, "detach"):
-        data = data.detach()
-    fresh = filling.copy(ops.zeros(np.shape(data), dtype=dtype or self.dtype), np.asarray(data))
-    fresh = fresh if device is None and _place(self) is None else fresh.to(device or self.device)
-    return fresh.requires_grad_() if requires_grad else fresh
-
-
 def _new_legacy(self: Any, *data: Any) -> Any:
     """`x.new(2, 3)`: zeros of that shape; `x.new([1, 2])`: these values; both in this type."""
+    if not data:
+        return _METHODS["new_zeros"](self, 0)
     if len(data) == 1 and not isinstance(data[0], int) and type(data[0]).__name__ != "Size":
-        return _new_tensor(self, data[0])
+        return self.new_tensor(data[0])
     return _METHODS["new_zeros"](self, *data)
 
 
@@ -223,7 +214,7 @@ _METHODS: dict[str, Callable[..., Any]] = {
     **{"new_empty": _new(ops.empty, 0), "new_full": _new(ops.full, 1)},
     **{"to": conversion.to, "type": conversion.type_of, "is_nonzero": _is_nonzero},
     **{"is_same_size": _is_same_size, "is_signed": _is_signed, "is_contiguous": _is_contiguous},
-    **{"pin_memory": _pin_memory, "apply_": _apply, "new_tensor": _new_tensor},
+    **{"pin_memory": _pin_memory, "apply_": _apply},
     "new": _new_legacy,
     **{"stride": _stride, "__reversed__": _reversed},
     **{"unsafe_chunk": ops.chunk, "unsafe_split": ops.split},

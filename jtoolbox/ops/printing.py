@@ -79,7 +79,7 @@ def _float(values: np.ndarray) -> Format:
     values = values.astype(np.float64)
     values = values[np.isfinite(values) & (values != 0)]
     whole = bool((values == np.ceil(values)).all())
-    scientific = _options.sci_mode
+    scientific = _options.sci_mode if values.size else False
     if scientific is None:
         size = np.abs(values)
         scientific = bool(values.size) and (

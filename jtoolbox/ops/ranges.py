@@ -81,7 +81,9 @@ def arange(
     start, end, step = _number(start), _number(end), _number(step)
     length = _steps(start, end, step)
     dtype = _sequence_type((start, end, step), dtype)
-    return finished(_arange(start, step, length, dtype, devices.placement(device)), requires_grad)
+    return finished(
+        _arange(start, step, length, dtype, devices.placement(device)), requires_grad, layout
+    )
 
 
 def range(
@@ -107,7 +109,7 @@ def range(
     _steps(start, end, step)
     length = math.floor((end - start) / step) + 1
     place = devices.placement(device)
-    return finished(_arange(start, step, length, default_type(dtype), place), requires_grad)
+    return finished(_arange(start, step, length, default_type(dtype), place), requires_grad, layout)
 
 
 def _between(start: Array, end: Array, steps: int) -> Array:
@@ -158,7 +160,7 @@ def linspace(
     """`steps` evenly spaced numbers from start to end, both included."""
     _check_steps("linspace", start, end, steps)
     result = _linspace(start, end, int(steps), default_type(dtype), devices.placement(device))
-    return finished(result, requires_grad)
+    return finished(result, requires_grad, layout)
 
 
 def logspace(
@@ -176,4 +178,4 @@ def logspace(
     _check_steps("logspace", start, end, steps)
     place = devices.placement(device)
     result = _logspace(start, end, base, int(steps), default_type(dtype), place)
-    return finished(result, requires_grad)
+    return finished(result, requires_grad, layout)

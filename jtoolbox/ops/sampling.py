@@ -61,7 +61,7 @@ def rand(
     shape = size_of("rand", named_size(sizes, size))
     key = key_of(generator)
     result = _rand(shape, default_type(dtype), devices.placement(device), key)
-    return finished(result, requires_grad)
+    return finished(result, requires_grad, layout)
 
 
 def randn(
@@ -78,7 +78,7 @@ def randn(
     shape = size_of("randn", named_size(sizes, size))
     key = key_of(generator)
     result = _randn(shape, default_type(dtype), devices.placement(device), key)
-    return finished(result, requires_grad)
+    return finished(result, requires_grad, layout)
 
 
 @op(creates=True, saves="none", name="randint")
@@ -112,7 +112,7 @@ def randint(
     dtype = dtypes.int64 if dtype is None else dtype
     shape, place = size_of("randint", (size,)), devices.placement(device)
     result = _randint(low, high, shape, dtype, place, key_of(generator))
-    return finished(result, requires_grad)
+    return finished(result, requires_grad, layout)
 
 
 @op(creates=True, saves="none", name="randperm")
@@ -135,7 +135,7 @@ def randperm(
         raise RuntimeError(f"Trying to create tensor with negative dimension {n}: [{n}]")
     dtype = dtypes.int64 if dtype is None else dtype
     result = _randperm(int(n), dtype, devices.placement(device), key_of(generator))
-    return finished(result, requires_grad)
+    return finished(result, requires_grad, layout)
 
 
 # Samples of given distributions
@@ -179,7 +179,7 @@ def normal(
         return _normal(mean, std, key)
     shape = size_of("normal", (size,))
     result = _normal_of_size(mean, std, shape, default_type(dtype), devices.placement(device), key)
-    return finished(result, requires_grad)
+    return finished(result, requires_grad, layout)
 
 
 def _is_tensor(x: Any) -> bool:

@@ -87,7 +87,7 @@ def rand_like(
     memory_format: Any = None,
 ) -> Any:
     """Uniform numbers in [0, 1), in the shape and type of `input`."""
-    return placed(_rand_like(input, dtype, key_of(generator)), device, requires_grad)
+    return placed(_rand_like(input, dtype, key_of(generator)), device, requires_grad, layout)
 
 
 def randn_like(
@@ -101,7 +101,7 @@ def randn_like(
     memory_format: Any = None,
 ) -> Any:
     """Normal numbers of mean 0 and variance 1, in the shape and type of `input`."""
-    return placed(_randn_like(input, dtype, key_of(generator)), device, requires_grad)
+    return placed(_randn_like(input, dtype, key_of(generator)), device, requires_grad, layout)
 
 
 @op(saves="none", differentiable=False, name="randint_like")
@@ -129,7 +129,7 @@ def randint_like(
         raise TypeError("randint_like() needs an upper bound: randint_like(input, high)")
     check_order(low, high)
     result = _randint_like(input, low, high, dtype, key_of(generator))
-    return placed(result, device, requires_grad)
+    return placed(result, device, requires_grad, layout)
 
 
 def uniform_like(

@@ -50,7 +50,7 @@ def _window(
 
 def made_window(
     kind: str, n: int, periodic: bool, settings: tuple[Any, ...], dtype: Any, device: Any,
-    requires_grad: bool,
+    requires_grad: bool, layout: Any,
 ) -> Any:  # fmt: skip
     if n < 0:
         raise RuntimeError(f"{kind}_window requires non-negative window_length, got {n}")
@@ -58,7 +58,7 @@ def made_window(
         raise RuntimeError(f"{kind}_window expects floating point dtypes, got: {dtype}")
     place = devices.placement(device)
     result = _window(kind, n, bool(periodic), settings, default_type(dtype), place)
-    return finished(result, requires_grad)
+    return finished(result, requires_grad, layout)
 
 
 def hann_window(
@@ -71,7 +71,9 @@ def hann_window(
     requires_grad: bool = False,
 ) -> Any:
     """0.5 - 0.5 cos(2 pi i / n)."""
-    return made_window("hann", window_length, periodic, (0.5, 0.5), dtype, device, requires_grad)
+    return made_window(
+        "hann", window_length, periodic, (0.5, 0.5), dtype, device, requires_grad, layout
+    )
 
 
 def hamming_window(
@@ -87,7 +89,9 @@ def hamming_window(
 ) -> Any:
     """alpha - beta cos(2 pi i / n)."""
     settings = (float(alpha), float(beta))
-    return made_window("hamming", window_length, periodic, settings, dtype, device, requires_grad)
+    return made_window(
+        "hamming", window_length, periodic, settings, dtype, device, requires_grad, layout
+    )
 
 
 def blackman_window(
@@ -101,7 +105,9 @@ def blackman_window(
 ) -> Any:
     """0.42 - 0.5 cos(2 pi i / n) + 0.08 cos(4 pi i / n)."""
     settings = (0.42, 0.5, 0.08)
-    return made_window("blackman", window_length, periodic, settings, dtype, device, requires_grad)
+    return made_window(
+        "blackman", window_length, periodic, settings, dtype, device, requires_grad, layout
+    )
 
 
 def bartlett_window(
@@ -114,7 +120,9 @@ def bartlett_window(
     requires_grad: bool = False,
 ) -> Any:
     """A triangle from 0 to 1 and back."""
-    return made_window("bartlett", window_length, periodic, (), dtype, device, requires_grad)
+    return made_window(
+        "bartlett", window_length, periodic, (), dtype, device, requires_grad, layout
+    )
 
 
 def kaiser_window(
@@ -129,4 +137,6 @@ def kaiser_window(
 ) -> Any:
     """I0(beta sqrt(1 - (2i/n - 1)^2)) / I0(beta), with I0 the Bessel function."""
     settings = (float(beta),)
-    return made_window("kaiser", window_length, periodic, settings, dtype, device, requires_grad)
+    return made_window(
+        "kaiser", window_length, periodic, settings, dtype, device, requires_grad, layout
+    )

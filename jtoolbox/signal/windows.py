@@ -20,11 +20,11 @@ __all__ = [
 
 def _made(
     kind: str, count: int, sym: bool, settings: tuple[Any, ...], dtype: Any, device: Any,
-    requires_grad: bool,
+    requires_grad: bool, layout: Any,
 ) -> Any:  # fmt: skip
     if count < 0:
         raise ValueError(f"{kind} requires non-negative window length, got M={count}")
-    return made_window(kind, count, not sym, settings, dtype, device, requires_grad)
+    return made_window(kind, count, not sym, settings, dtype, device, requires_grad, layout)
 
 
 def bartlett(
@@ -37,7 +37,7 @@ def bartlett(
     requires_grad: bool = False,
 ) -> Any:
     """A triangle: 1 - |2 i / n - 1|."""
-    return _made("bartlett", M, sym, (), dtype, device, requires_grad)
+    return _made("bartlett", M, sym, (), dtype, device, requires_grad, layout)
 
 
 def blackman(
@@ -50,7 +50,7 @@ def blackman(
     requires_grad: bool = False,
 ) -> Any:
     """0.42 - 0.5 cos(2 pi i / n) + 0.08 cos(4 pi i / n)."""
-    return _made("blackman", M, sym, (0.42, 0.5, 0.08), dtype, device, requires_grad)
+    return _made("blackman", M, sym, (0.42, 0.5, 0.08), dtype, device, requires_grad, layout)
 
 
 def cosine(
@@ -63,7 +63,7 @@ def cosine(
     requires_grad: bool = False,
 ) -> Any:
     """sin(pi (i + 1/2) / (n + 1)): half a wave."""
-    return _made("cosine", M, sym, (), dtype, device, requires_grad)
+    return _made("cosine", M, sym, (), dtype, device, requires_grad, layout)
 
 
 def exponential(
@@ -82,7 +82,7 @@ def exponential(
         raise ValueError("Center must be None for symmetric windows")
     if tau <= 0:
         raise ValueError(f"Tau must be positive, got: {tau} instead.")
-    return _made("exponential", M, sym, (center, tau), dtype, device, requires_grad)
+    return _made("exponential", M, sym, (center, tau), dtype, device, requires_grad, layout)
 
 
 def gaussian(
@@ -98,7 +98,7 @@ def gaussian(
     """exp(-(i - n / 2)^2 / (2 std^2))."""
     if std <= 0:
         raise ValueError(f"Standard deviation must be positive, got: {std} instead.")
-    return _made("gaussian", M, sym, (std,), dtype, device, requires_grad)
+    return _made("gaussian", M, sym, (std,), dtype, device, requires_grad, layout)
 
 
 def general_cosine(
@@ -112,7 +112,7 @@ def general_cosine(
     requires_grad: bool = False,
 ) -> Any:
     """a[0] - a[1] cos(2 pi i / n) + a[2] cos(4 pi i / n) - ..."""
-    return _made("general_cosine", M, sym, tuple(a), dtype, device, requires_grad)
+    return _made("general_cosine", M, sym, tuple(a), dtype, device, requires_grad, layout)
 
 
 def general_hamming(
@@ -126,7 +126,9 @@ def general_hamming(
     requires_grad: bool = False,
 ) -> Any:
     """alpha - (1 - alpha) cos(2 pi i / n)."""
-    return _made("general_hamming", M, sym, (alpha, 1 - alpha), dtype, device, requires_grad)
+    return _made(
+        "general_hamming", M, sym, (alpha, 1 - alpha), dtype, device, requires_grad, layout
+    )
 
 
 def hamming(
@@ -139,7 +141,7 @@ def hamming(
     requires_grad: bool = False,
 ) -> Any:
     """0.54 - 0.46 cos(2 pi i / n)."""
-    return _made("hamming", M, sym, (0.54, 0.46), dtype, device, requires_grad)
+    return _made("hamming", M, sym, (0.54, 0.46), dtype, device, requires_grad, layout)
 
 
 def hann(
@@ -152,7 +154,7 @@ def hann(
     requires_grad: bool = False,
 ) -> Any:
     """0.5 - 0.5 cos(2 pi i / n)."""
-    return _made("hann", M, sym, (0.5, 0.5), dtype, device, requires_grad)
+    return _made("hann", M, sym, (0.5, 0.5), dtype, device, requires_grad, layout)
 
 
 def kaiser(
@@ -166,7 +168,7 @@ def kaiser(
     requires_grad: bool = False,
 ) -> Any:
     """I0(beta sqrt(1 - (2 i / n - 1)^2)) / I0(beta), with I0 the Bessel function."""
-    return _made("kaiser", M, sym, (beta,), dtype, device, requires_grad)
+    return _made("kaiser", M, sym, (beta,), dtype, device, requires_grad, layout)
 
 
 def nuttall(
