@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import jax.numpy as jnp
 import numpy as np
 
-from jtoolbox import dtypes, ops
+from jtoolbox import cpu, cuda, devices, dtypes, ops
 from jtoolbox.engine.graph import Handle
 from jtoolbox.engine.record import as_node
 from jtoolbox.layouts import (
@@ -27,6 +27,7 @@ from jtoolbox.layouts import (
     strided,
 )
 from jtoolbox.ops import filling
+from jtoolbox.ops.storage import TypedStorage, UntypedStorage
 from jtoolbox.tensor import Tensor, tensor
 
 __all__ = [
@@ -38,7 +39,9 @@ __all__ = [
     "e",
     "fill",
     "finfo",
+    "frobenius_norm",
     "frombuffer",
+    "get_device_module",
     "iinfo",
     "inf",
     "is_complex",
@@ -55,6 +58,8 @@ __all__ = [
     "memory_format",
     "nan",
     "newaxis",
+    "norm_except_dim",
+    "nuclear_norm",
     "numel",
     "pi",
     "preserve_format",
@@ -165,6 +170,36 @@ class iinfo:
         return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"
 
 
+def frobenius_norm(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
+    """The root of the sum of squares over `dim`: `norm(input, "fro", dim)`."""
+    return ops.norm(input, "fro", dim, keepdim)
+
+
+def nuclear_norm(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
+    """The sum of the singular values of matrices: `norm(input, "nuc", dim)`."""
+    return ops.norm(input, "nuc", dim, keepdim)
+
+
+def norm_except_dim(v: Tensor, pow: int = 2, dim: int = 0) -> Tensor:
+    """The `pow`-norm over all dimensions but `dim`, which stay with size 1; over all for dim -1."""
+    if dim == -1:
+        return ops.norm(v, pow)
+    kept = dim % v.ndim
+    return ops.norm(v, pow, [i for i in range(v.ndim) if i != kept], True)
+
+
+def get_device_module(device: Any = None) -> Any:
+    """`torch.cuda` or `torch.cpu`, by a device or its name; by default the present accelerator's.
+
+    RuntimeError for a name that has none.
+    """
+    chosen = devices.default_device() if device is None else devices.device(device)
+    found = {"cpu": cpu, "cuda": cuda}.get(chosen.type)
+    if found is None:
+        raise RuntimeError(f"Invalid device type '{chosen.type}': it has no module, use torch.cpu")
+    return found
+
+
 def is_same_size(input: Tensor, other: Tensor) -> bool:
     """Whether both have the same shape."""
     return tuple(input.shape) == tuple(other.shape)
@@ -201,8 +236,8 @@ def is_distributed(input: Tensor) -> bool:
 
 
 def is_storage(obj: Any, /) -> bool:
-    """False: tensors have no storage here."""
-    return False
+    """Whether an object is the storage of a tensor."""
+    return isinstance(obj, (TypedStorage, UntypedStorage))
 
 
 def fill(input: Tensor, value: Any) -> Tensor:

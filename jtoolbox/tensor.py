@@ -18,7 +18,7 @@ import numpy as np
 from jax.core import Tracer
 
 from jtoolbox import devices, dtypes
-from jtoolbox.engine import views
+from jtoolbox.engine import overriding, views
 from jtoolbox.engine.backward import backward
 from jtoolbox.engine.capture import LOST
 from jtoolbox.engine.graph import LEAF, OWNED, PINNED, RETAIN, TRACED, Handle, Node, intern_aval
@@ -117,6 +117,27 @@ def _set_node(tensor: Handle, node: Node) -> None:
     node.owner = weakref.ref(tensor)
 
 
+@classmethod
+def plain_results(
+    cls: Any, func: Callable[..., Any], types: Sequence[type], args: Any = (), kwargs: Any = None
+) -> Any:
+    """The `__torch_function__` of Parameters and Buffers: results are plain Tensors."""
+    with overriding.DisableTorchFunctionSubclass():
+        return func(*args, **(kwargs or {}))
+
+
+def _branded(result: Any, cls: type) -> Any:
+    """Fresh results as instances of a subclass, also inside tuples and lists."""
+    if type(result) is Tensor:
+        result.__class__ = cls
+        return result
+    if type(result) in (tuple, list):
+        return type(result)(_branded(r, cls) for r in result)
+    if isinstance(result, tuple) and hasattr(result, "_replace"):
+        return type(result)(*(_branded(r, cls) for r in result))
+    return result
+
+
 class Tensor(Operators):
     """An n-dimensional array with PyTorch's interface, whose operations JAX compiles.
 
@@ -136,6 +157,42 @@ class Tensor(Operators):
 
     def __init__(self, *data: Any, **settings: Any):
         """Nothing: the constructor has done it, so that subclasses may take their own arguments."""
+
+    # --- subclasses
+
+    def __init_subclass__(cls, **settings: Any):
+        super().__init_subclass__(**settings)
+        if getattr(cls.__torch_function__, "__func__", None) is not plain_results.__func__:
+            overriding.classes.add(cls)
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Callable[..., Any], types: Sequence[type], args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """What a subclass may override: called for each operation on its instances.
+
+        This one computes, and gives results the class `cls`. `func` is the operation; a function
+        that consists of several calls it for each of them. NotImplemented for foreign `types`.
+        """
+        if not all(issubclass(cls, kind) for kind in types):
+            return NotImplemented
+        with overriding.DisableTorchFunctionSubclass():
+            return _branded(func(*args, **(kwargs or {})), cls)
+
+    def as_subclass(self, cls: type) -> Any:
+        """The same elements and the same history as an instance of a subclass of Tensor."""
+        if not (isinstance(cls, type) and issubclass(cls, Tensor)):
+            raise TypeError(f"as_subclass(): cls must be a subclass of torch.Tensor, got {cls!r}")
+        with overriding.DisableTorchFunctionSubclass():
+            twin = self.view_as(self)  # type: ignore[attr-defined]
+        twin.__class__ = cls
+        return twin
+
+    @staticmethod
+    def _make_subclass(cls: type, data: Tensor, require_grad: bool = False) -> Any:
+        twin = data.detach()
+        twin.__class__ = cls  # type: ignore[assignment]
+        return twin.requires_grad_(require_grad)
 
     # --- what it is
 
@@ -667,6 +724,8 @@ def _detached(tensor: Tensor, kind: str) -> Tensor:
     else:
         result = wrap(views.apply(_detach.op, "cut", _detach.op.body, [node], [0], True))
     views.viewed(result, _detach.op, [tensor], kind)
+    if type(tensor) in overriding.classes:
+        result.__class__ = type(tensor)
     return result
 
 

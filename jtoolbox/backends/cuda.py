@@ -6,22 +6,30 @@ The precision of products on GPUs is JAX's: `jax.config.update("jax_default_matm
 
 from __future__ import annotations
 
+import contextlib
+import warnings
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 from jtoolbox.cuda import is_available
 
 __all__ = [
+    "allow_fp16_bf16_reduction_math_sdp",
     "cudnn_sdp_enabled",
     "enable_cudnn_sdp",
     "enable_flash_sdp",
     "enable_math_sdp",
     "enable_mem_efficient_sdp",
     "flash_sdp_enabled",
+    "fp16_bf16_reduction_math_sdp_allowed",
     "is_built",
     "is_flash_attention_available",
     "math_sdp_enabled",
     "matmul",
     "mem_efficient_sdp_enabled",
+    "preferred_blas_library",
+    "preferred_linalg_library",
+    "sdp_kernel",
 ]
 
 matmul = SimpleNamespace(
@@ -32,7 +40,8 @@ matmul = SimpleNamespace(
     fp32_precision="none",
 )
 cufft_plan_cache = SimpleNamespace(size=0, max_size=0, clear=lambda: None)
-_sdp = {"flash": True, "math": True, "mem_efficient": True, "cudnn": True}
+_libraries = {"linalg": "default", "blas": "default"}
+_sdp = {"reduced": False, "flash": True, "math": True, "mem_efficient": True, "cudnn": True}
 
 
 def is_built() -> bool:
@@ -83,3 +92,55 @@ def mem_efficient_sdp_enabled() -> bool:
 def cudnn_sdp_enabled() -> bool:
     """What was chosen."""
     return _sdp["cudnn"]
+
+
+def allow_fp16_bf16_reduction_math_sdp(enabled: bool) -> None:
+    """Remembers the choice; sums of attention are in float32."""
+    _sdp["reduced"] = bool(enabled)
+
+
+def fp16_bf16_reduction_math_sdp_allowed() -> bool:
+    """What was chosen."""
+    return _sdp["reduced"]
+
+
+def preferred_linalg_library(backend: str | None = None) -> str:
+    """Remembers "default", "cusolver" or "magma", and says what was chosen: XLA's is used."""
+    return _preferred("linalg", backend, ("default", "cusolver", "magma"))
+
+
+def preferred_blas_library(backend: str | None = None) -> str:
+    """Remembers "default", "cublas", "cublaslt" or "ck", and says what was chosen: XLA's is used."""
+    return _preferred("blas", backend, ("default", "cublas", "cublaslt", "hipblaslt", "ck"))
+
+
+def _preferred(kind: str, backend: str | None, known: tuple[str, ...]) -> str:
+    if backend is not None:
+        if str(backend).lower() not in known:
+            raise RuntimeError(f"Unknown input value {backend!r}. Choose from: {', '.join(known)}")
+        _libraries[kind] = str(backend).lower()
+    return _libraries[kind]
+
+
+@contextlib.contextmanager
+def sdp_kernel(
+    enable_flash: bool = True,
+    enable_math: bool = True,
+    enable_mem_efficient: bool = True,
+    enable_cudnn: bool = True,
+) -> Iterator[None]:
+    """Remembers the choices within it; attention is the same for all of them. Deprecated: use
+    `torch.nn.attention.sdpa_kernel`."""
+    warnings.warn(
+        "torch.backends.cuda.sdp_kernel() is deprecated. In the future, this context manager will "
+        "be removed. Please see torch.nn.attention.sdpa_kernel() for the new context manager",
+        FutureWarning,
+        stacklevel=3,
+    )
+    before = dict(_sdp)
+    chosen = (enable_flash, enable_math, enable_mem_efficient, enable_cudnn)
+    _sdp.update(zip(("flash", "math", "mem_efficient", "cudnn"), map(bool, chosen), strict=True))
+    try:
+        yield
+    finally:
+        _sdp.update(before)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from jtoolbox import devices, dtypes
-from jtoolbox.tensor import Tensor, from_host, holding, take_over
+from jtoolbox.tensor import Tensor, from_host, holding, plain_results, take_over
 
 __all__ = ["Buffer", "Parameter", "UninitializedBuffer", "UninitializedParameter", "is_lazy"]
 
@@ -26,6 +26,8 @@ class Parameter(Tensor):
 
         self.scale = nn.Parameter(torch.ones(features))
     """
+
+    __torch_function__ = plain_results
 
     def __new__(cls, data: Any = None, requires_grad: bool = True) -> Any:
         self = holding(cls, _empty() if data is None else data)
@@ -48,6 +50,7 @@ class Buffer(Tensor):
     """
 
     persistent: bool
+    __torch_function__ = plain_results
 
     def __new__(cls, data: Any = None, *, persistent: bool = True) -> Any:
         self = holding(cls, _empty() if data is None else data)
@@ -80,6 +83,7 @@ class UninitializedTensorMixin(Tensor):
 
     __slots__ = ()
     cls_to_become: type[Tensor] = Tensor
+    __torch_function__ = plain_results
 
     def __new__(cls, *_: Any, **__: Any) -> Any:
         return object.__new__(cls)

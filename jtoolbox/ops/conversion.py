@@ -149,4 +149,6 @@ def type_of(input: Any, dtype: Any = None, non_blocking: bool = False) -> Any:
             raise ValueError(f"invalid type: '{dtype}'")
         input = _moved(input, "cuda" if folder.endswith("cuda") else "cpu")
         dtype = _LEGACY[name]
+    if hasattr(dtype, "place"):  # one of the old classes
+        input = _moved(input, dtype.place)
     return cast(input, getattr(dtype, "dtype", dtype) if isinstance(dtype, type) else dtype)

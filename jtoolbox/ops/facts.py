@@ -10,6 +10,7 @@ import numpy as np
 from jtoolbox import dtypes
 from jtoolbox.engine import inplace
 from jtoolbox.layouts import strided
+from jtoolbox.ops.storage import TypedStorage, base_of, storage, untyped_storage
 from jtoolbox.ops.strided import empty_strided
 from jtoolbox.ops.strides import offset_of, strides_of
 
@@ -40,12 +41,7 @@ def data_ptr(self: Any) -> int:
 
     It is no address: arrays may move. A view that begins later has a larger one.
     """
-    link = self._view
-    base = self
-    if link is not None:
-        base = link.family.base()
-        base = link.family if base is None else base
-    return id(base) + offset_of(self) * self.itemsize
+    return id(base_of(self)) + offset_of(self) * self.itemsize
 
 
 def _is_set_to(self: Any, tensor: Any) -> bool:
@@ -54,11 +50,10 @@ def _is_set_to(self: Any, tensor: Any) -> bool:
     return same and strides_of(self) == strides_of(tensor)
 
 
-def _storage(self: Any, *_: Any) -> Any:
+def _set(self: Any, *_: Any) -> Any:
     raise RuntimeError(
-        "tensors have no storage here: arrays are immutable and belong to JAX. Use data_ptr() to "
-        "compare whether two tensors share their elements, nbytes for their size, numpy() for "
-        "the bytes."
+        "set_ is not supported: a tensor cannot take another one's storage here, since arrays "
+        "never change. Use x.data = other, or a view of it such as other.view(...)."
     )
 
 
@@ -153,8 +148,9 @@ METHODS: dict[str, Callable[..., Any]] = {
         "map2_": _map2,
     },
     **{"data_ptr": data_ptr, "const_data_ptr": data_ptr, "is_set_to": _is_set_to},
-    **{"storage": _storage, "untyped_storage": _storage, "storage_type": _storage},
-    **{"set_": _storage, "to_mkldnn": _no_mkldnn, "chalf": _no_chalf},
+    **{"storage": storage, "untyped_storage": untyped_storage},
+    **{"storage_type": lambda self: TypedStorage, "set_": _set},
+    **{"to_mkldnn": _no_mkldnn, "chalf": _no_chalf},
     **{"storage_offset": offset_of, "dim_order": _dim_order, "to_dense": _to_dense},
     **{"new_empty_strided": _new_empty_strided, "dense_dim": _dimensions, "sparse_dim": _zero},
     **{n: _expected("sparse coordinate", n) for n in ("coalesce", "indices", "is_coalesced")},

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jtoolbox import dtypes, ops
+from jtoolbox.engine import overriding
 from jtoolbox.sparse.tensor import SparseTensor, sparse_coo_tensor
 from jtoolbox.tensor import zeros_of
 
@@ -22,6 +23,8 @@ def _dispatched(name: str) -> Callable[..., Any]:
         for place, x in enumerate(args[:2]):
             if isinstance(x, SparseTensor):
                 return _sparse_call(name, place, args, kwargs)
+        if overriding.classes and not kwargs and (kinds := overriding.found(args)):
+            return overriding.dispatch(function, kinds, args)
         return dense(*args, **kwargs)
 
     return function

@@ -1,5 +1,5 @@
 """Helpers around training: loading data, checkpoints of memory, logs."""
 
-from jtoolbox.utils import checkpoint, data, tensorboard
+from jtoolbox.utils import benchmark, checkpoint, data, dlpack, tensorboard
 
-__all__ = ["checkpoint", "data", "tensorboard"]
+__all__ = ["benchmark", "checkpoint", "data", "dlpack", "tensorboard"]
