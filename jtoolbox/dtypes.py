@@ -134,6 +134,39 @@ def kind(numpy_dtype: np.dtype) -> builtins.int:
     return _KINDS[numpy_dtype.kind]
 
 
+def check_number(value: Any, numpy_dtype: Any) -> None:
+    """RuntimeError for a Python number that a type cannot hold; anything else passes.
+
+    As in PyTorch, infinities fit floats, and unsigned types take negative numbers that wrap around.
+    """
+    if value.__class__ not in (builtins.int, builtins.float, builtins.complex):
+        return
+    wanted = as_numpy(numpy_dtype)
+    k = kind(wanted)
+    parts = (value.real, value.imag)
+    if (k < 3 and value.imag) or (k and not all(_fits(part, wanted, k == 1) for part in parts)):
+        raise RuntimeError(
+            f"value cannot be converted to type {wanted} without overflow: it is {value}"
+        )
+
+
+def check_operand(value: Any, numpy_dtype: Any) -> None:
+    """`check_number`, where a number takes the type of the tensor it is combined with."""
+    wanted = as_numpy(numpy_dtype)
+    if value.__class__ is builtins.int or kind(wanted) >= 2:
+        check_number(value, wanted if kind(wanted) else int64.dtype)
+
+
+def _fits(value: Any, wanted: np.dtype, whole: builtins.bool) -> builtins.bool:
+    if not whole:
+        limit = builtins.float(jnp.finfo(from_numpy(wanted).to_real().dtype).max)
+        return not np.isfinite(value) or -limit <= value <= limit
+    limits = np.iinfo(wanted)
+    least = builtins.int(limits.min) or -builtins.int(limits.max)
+    finite = isinstance(value, builtins.int) or np.isfinite(value)
+    return finite and least <= builtins.int(value) <= builtins.int(limits.max)
+
+
 def promote_types(a: Any, b: Any) -> np.dtype:
     """The type that holds both: PyTorch's table, which differs from NumPy's in keeping floats."""
     a, b = as_numpy(a), as_numpy(b)

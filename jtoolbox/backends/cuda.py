@@ -110,7 +110,7 @@ def preferred_linalg_library(backend: str | None = None) -> str:
 
 
 def preferred_blas_library(backend: str | None = None) -> str:
-    """Remembers "default", "cublas", "cublaslt" or "ck", and says what was chosen: XLA's is used."""
+    """Remembers "default", "cublas", "cublaslt" or "ck", and says which: XLA's is used."""
     return _preferred("blas", backend, ("default", "cublas", "cublaslt", "hipblaslt", "ck"))
 
 

@@ -161,6 +161,8 @@ def full(
             f"full(): argument 'size' (position 1) must be tuple of ints, not {type(size).__name__}"
         )
     dtype = _type_of_number(fill_value) if dtype is None else dtype
+    if dtypes.as_numpy(dtype) != np.float16 or not isinstance(fill_value, float):
+        dtypes.check_number(fill_value, dtype)
     result = _full(fill_value, size_of("full", (size,)), dtype, devices.placement(device))
     return finished(result, requires_grad, layout)
 
@@ -247,6 +249,7 @@ def full_like(
     memory_format: Any = None,
 ) -> Any:
     """One number in the shape and type of `input`."""
+    dtypes.check_number(fill_value, input.dtype if dtype is None else dtype)
     return placed(_full_like(input, fill_value, dtype), device, requires_grad, layout)
 
 

@@ -79,7 +79,13 @@ def arange(
     if start is None or end is None:
         start, end = 0, start if end is None else end
     start, end, step = _number(start), _number(end), _number(step)
+    kind = None if dtype is None else array_type(dtype)
+    whole = kind is not None and kind.kind in "iu" and math.isfinite(start) and math.isfinite(end)
+    if whole and kind.itemsize == 8:  # as PyTorch, which counts the smaller ones by their fractions
+        start, end, step = int(start), int(end), int(step)
     length = _steps(start, end, step)
+    if whole:
+        start, step = int(start), int(step)
     dtype = _sequence_type((start, end, step), dtype)
     return finished(
         _arange(start, step, length, dtype, devices.placement(device)), requires_grad, layout
@@ -112,25 +118,31 @@ def range(
     return finished(_arange(start, step, length, default_type(dtype), place), requires_grad, layout)
 
 
-def _between(start: Array, end: Array, steps: int) -> Array:
-    """Evenly spaced numbers in double precision, computed from the nearer end."""
+def _between(start: Array, end: Array, steps: int, dtype: np.dtype, cast: bool = True) -> Array:
+    """Evenly spaced numbers, computed in double precision from the nearer end.
+
+    For an integer type both ends lose their fractions first.
+    """
     wide = dtypes.canonical(np.float64)
     first, last = (jnp.asarray(x).astype(wide) for x in (start, end))
+    if dtype.kind in "iu":
+        first, last = jnp.trunc(first), jnp.trunc(last)
     place = jnp.arange(steps, dtype=wide)
     step = (last - first) / max(steps - 1, 1)
     near = first + step * place
-    return jnp.where(place < steps // 2 if steps > 1 else True, near,
-                     last - step * (steps - 1 - place))  # fmt: skip
+    far = last - step * (steps - 1 - place)
+    numbers = jnp.where(place < steps // 2 if steps > 1 else True, near, far)
+    return numbers.astype(dtype) if cast else numbers
 
 
 @op(creates=True, saves="none", name="linspace")
 def _linspace(start: Array, end: Array, steps: int, dtype: Any, device: Any) -> Array:
-    return _between(start, end, steps).astype(array_type(dtype))
+    return _between(start, end, steps, array_type(dtype))
 
 
 @op(creates=True, saves="none", name="logspace")
 def _logspace(start: Array, end: Array, base: Array, steps: int, dtype: Any, device: Any) -> Array:
-    exponent = _between(start, end, steps)
+    exponent = _between(start, end, steps, array_type(dtype), False)
     return (jnp.asarray(base).astype(exponent.dtype) ** exponent).astype(array_type(dtype))
 
 

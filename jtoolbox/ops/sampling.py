@@ -108,8 +108,8 @@ def randint(
     if size is None or high is None:
         raise TypeError("randint() needs a size: randint(high, size) or randint(low, high, size)")
     low, high = int(low), int(high)
-    check_order(low, high)
     dtype = dtypes.int64 if dtype is None else dtype
+    check_order(low, high, dtype)
     shape, place = size_of("randint", (size,)), devices.placement(device)
     result = _randint(low, high, shape, dtype, place, key_of(generator))
     return finished(result, requires_grad, layout)

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jtoolbox import dtypes
 from jtoolbox.engine import Array, numpy_names, op
 from jtoolbox.ops.dims import canonical_dim
 from jtoolbox.ops.gathering import along, check_index_dtype, check_range
@@ -104,6 +105,7 @@ def scatter(
     src = value if src is None else src
     if src is None:
         raise TypeError("scatter() needs src or value")
+    dtypes.check_number(src, input.dtype)
     return _scatter(input, dim, index, src, reduce)
 
 

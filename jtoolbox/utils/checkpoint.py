@@ -82,7 +82,8 @@ def detach_variable(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
     """Detached tensors that require grad where the given ones do; the rest as it is."""
     if not isinstance(inputs, tuple):
         raise RuntimeError(
-            f"Only tuple of tensors is supported. Got Unsupported input type: {type(inputs).__name__}"
+            "Only tuple of tensors is supported. Got Unsupported input type: "
+            f"{type(inputs).__name__}"
         )
     return tuple(
         x.detach().requires_grad_(x.requires_grad) if isinstance(x, Handle) else x for x in inputs
