@@ -102,6 +102,7 @@ from jtoolbox.func import tree, vmap
 from jtoolbox.in_place import *
 from jtoolbox.legacy import *
 from jtoolbox.namespace import *
+from jtoolbox.namespace import _assert
 from jtoolbox.nn.functional import (
     adaptive_avg_pool1d,
     avg_pool1d,
@@ -179,6 +180,7 @@ from jtoolbox.nn.functional.torch_names import (
 )
 from jtoolbox.nn.utils import stateless as _stateless
 from jtoolbox.ops import *
+from jtoolbox.ops import return_types
 from jtoolbox.ops.methods import missing_name as _missing_name
 from jtoolbox.ops.storage import TypedStorage, UntypedStorage
 from jtoolbox.random import (

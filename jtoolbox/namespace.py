@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -112,7 +113,8 @@ def promote_types(type1: dtypes.dtype, type2: dtypes.dtype) -> dtypes.dtype:
 
 def result_type(tensor1: Any, tensor2: Any) -> dtypes.dtype:
     """The type of an arithmetic operation on two tensors or numbers."""
-    return dtypes.from_numpy(_result_type([tensor1, tensor2]))
+    with jax.enable_x64(True):  # an integer is int64 whatever JAX's mode
+        return dtypes.from_numpy(_result_type([tensor1, tensor2]))
 
 
 def _result_type(values: list[Any]) -> Any:
@@ -198,6 +200,12 @@ def get_device_module(device: Any = None) -> Any:
     if found is None:
         raise RuntimeError(f"Invalid device type '{chosen.type}': it has no module, use torch.cpu")
     return found
+
+
+def _assert(condition: Any, message: str) -> None:
+    """`assert` as a function: AssertionError with the message unless the condition holds."""
+    if not condition:
+        raise AssertionError(message)
 
 
 def is_same_size(input: Tensor, other: Tensor) -> bool:

@@ -189,4 +189,5 @@ def nuttall(
         dtype,
         device,
         requires_grad,
+        layout,
     )
