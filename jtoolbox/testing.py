@@ -67,7 +67,7 @@ def assert_close(
     if (rtol is None) != (atol is None):
         missing = "rtol" if rtol is None else "atol"
         raise ValueError(
-            f"Both 'rtol' and 'atol' must be either specified or unspecified, but got no {missing}"
+            f"Both 'rtol' and 'atol' must be either specified or omitted, but got no {missing}."
         )
     wanted = {"layout": check_layout, "device": check_device, "dtype": check_dtype}
     chosen = ("shape", *(name for name, check in wanted.items() if check))
