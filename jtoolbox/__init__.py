@@ -25,6 +25,7 @@ from jtoolbox import (
     optim,
     overrides,
     profiler,
+    quasirandom,
     random,
     serialization,
     signal,

@@ -144,7 +144,8 @@ def _numbers(a: Any, e: Any, checks: Checks) -> str | None:
 def _tensors(a: Any, e: Any, checks: Checks) -> str | None:
     for name in checks.attributes:
         x, y = getattr(a, name), getattr(e, name)
-        x, y = (x(), y()) if name == "stride" else (x, y)
+        if name == "stride":
+            name, x, y = "stride()", x(), y()
         if x != y:
             return f"The values for attribute '{name}' do not match: {x} != {y}."
     arrays = [np.asarray(t.detach()) for t in (a, e)]
@@ -213,7 +214,7 @@ def make_tensor(
     unsigned = dtype is dtypes.bool or not dtype.is_signed
     first = (0 if unsigned and whole else -9) if low is None else low
     last = (2 if dtype is dtypes.bool else 10 if whole else 9) if high is None else high
-    if first >= last:
+    if first > last or (whole and first == last):
         raise ValueError(f"`low` must be less than `high`, but got {first} >= {last}")
     drawn = (*sizes[:-1], 2 * sizes[-1]) if noncontiguous and sizes else sizes
     result = _drawn(drawn, dtype, first, last)

@@ -103,4 +103,4 @@ def test_made_tensors_follow_their_settings(lib):
     assert not make((4, 3), dtype=lib.int64, device="cpu", noncontiguous=True).is_contiguous()
     assert (make((50,), dtype=lib.uint8, device="cpu", high=2, exclude_zero=True) > 0).all()
     with pytest.raises(ValueError, match="must be less than"):
-        make(2, dtype=lib.float32, device="cpu", low=3, high=3)
+        make(2, dtype=lib.int64, device="cpu", low=3, high=3)
