@@ -74,6 +74,7 @@ class Hooks:
     rebind: Any
     format: Any
     missing: Any
+    into: Any
     tuple_types: tuple[type, ...] = (tuple, list)
 
 
@@ -209,6 +210,8 @@ def numpy_names(function: F) -> F:
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         if kwargs:
+            if "out" in kwargs:
+                return Hooks.into(call, args, kwargs)
             for name in NUMPY_NAMES.keys() & kwargs.keys():
                 if NUMPY_NAMES[name] not in kwargs:
                     kwargs[NUMPY_NAMES[name]] = kwargs.pop(name)
@@ -637,6 +640,8 @@ def op(function: Any = None, **settings: Any) -> Any:
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         if kwargs:
+            if "out" in kwargs and "out" not in o.position:
+                return Hooks.into(call, args, kwargs)
             args = bind(args, kwargs)
         elif len(args) != arity:
             tail = tails.get(len(args))

@@ -91,6 +91,7 @@ def _where(condition: Array, input: Array, other: Array) -> Array:
     return jnp.where(condition, input, other)
 
 
+@numpy_names
 def where(condition: Array, input: Any = None, other: Any = None) -> Any:
     """input where the condition (bools) is true, else other; either may be a number.
 

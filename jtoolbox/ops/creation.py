@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ import numpy as np
 
 from jtoolbox import devices, dtypes
 from jtoolbox.engine import Array, op
+from jtoolbox.engine.record import Hooks
 from jtoolbox.layouts import check_layout
 
 __all__ = [
@@ -38,6 +40,20 @@ def size_of(name: str, sizes: Sequence[Any]) -> tuple[int, ...]:
     if any(n < 0 for n in size):
         raise RuntimeError(f"{name}: Dimension size must be non-negative, got size {size}.")
     return size
+
+
+def with_out(create: Callable[..., Any]) -> Callable[..., Any]:
+    """Lets a function that makes tensors write into `out`, whose type then is the default."""
+
+    @functools.wraps(create)
+    def call(*args: Any, out: Any = None, **kwargs: Any) -> Any:
+        if out is None:
+            return create(*args, **kwargs)
+        if kwargs.get("dtype") is None:
+            kwargs["dtype"] = getattr(out, "dtype", None)
+        return Hooks.into(create, args, {**kwargs, "out": out})
+
+    return call
 
 
 def finished(result: Any, requires_grad: bool, layout: Any) -> Any:
@@ -86,6 +102,7 @@ def named_size(size: tuple[Any, ...], named: Any) -> tuple[Any, ...]:
     return size if named is None else (named,)
 
 
+@with_out
 def zeros(
     *sizes: Any,
     size: Any = None,
@@ -101,6 +118,7 @@ def zeros(
     return finished(result, requires_grad, layout)
 
 
+@with_out
 def ones(
     *sizes: Any,
     size: Any = None,
@@ -116,6 +134,7 @@ def ones(
     return finished(result, requires_grad, layout)
 
 
+@with_out
 def empty(
     *sizes: Any,
     size: Any = None,
@@ -145,6 +164,7 @@ def _type_of_number(value: Any) -> Any:
     return default.to_complex() if isinstance(value, complex) else default
 
 
+@with_out
 def full(
     size: Any,
     fill_value: Any,
@@ -261,6 +281,7 @@ def _eye(n: int, m: int, dtype: Any, device: Any) -> Array:
     return jnp.eye(n, m, dtype=array_type(dtype))
 
 
+@with_out
 def eye(
     n: int,
     m: int | None = None,

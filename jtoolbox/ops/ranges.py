@@ -12,7 +12,7 @@ import numpy as np
 
 from jtoolbox import devices, dtypes
 from jtoolbox.engine import Array, op
-from jtoolbox.ops.creation import array_type, default_type, finished
+from jtoolbox.ops.creation import array_type, default_type, finished, with_out
 
 __all__ = [
     *("arange", "linspace", "logspace", "range"),
@@ -58,6 +58,7 @@ def _sequence_type(numbers: Sequence[Any], dtype: Any) -> Any:
     return dtypes.int64 if whole else dtypes.get_default_dtype()
 
 
+@with_out
 def arange(
     start: Any = None,
     end: Any = None,
@@ -159,6 +160,7 @@ def _check_steps(name: str, start: Any, end: Any, steps: int) -> None:
         )
 
 
+@with_out
 def linspace(
     start: Any,
     end: Any,
@@ -175,6 +177,7 @@ def linspace(
     return finished(result, requires_grad, layout)
 
 
+@with_out
 def logspace(
     start: Any,
     end: Any,

@@ -14,9 +14,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from jtoolbox import devices, dtypes
-from jtoolbox.engine import Array, Key, op
+from jtoolbox.engine import Array, Key, numpy_names, op
 from jtoolbox.engine.graph import NO_DERIVATIVE, Handle
-from jtoolbox.ops.creation import array_type, default_type, finished, named_size, size_of
+from jtoolbox.ops.creation import (
+    array_type,
+    default_type,
+    finished,
+    named_size,
+    size_of,
+    with_out,
+)
 from jtoolbox.ops.elementwise import is_complex, is_integer
 from jtoolbox.ops.sampling_like import (
     check_order,
@@ -47,6 +54,7 @@ def _randn(size: tuple[int, ...], dtype: Any, device: Any, key: Key = None) -> A
     return normal_samples(key, size, array_type(dtype))
 
 
+@with_out
 def rand(
     *sizes: Any,
     size: Any = None,
@@ -64,6 +72,7 @@ def rand(
     return finished(result, requires_grad, layout)
 
 
+@with_out
 def randn(
     *sizes: Any,
     size: Any = None,
@@ -88,6 +97,7 @@ def _randint(
     return whole_numbers(key, size, low, high, array_type(dtype))
 
 
+@with_out
 def randint(
     low: Any = None,
     high: Any = None,
@@ -120,6 +130,7 @@ def _randperm(n: int, dtype: Any, device: Any, key: Key = None) -> Array:
     return jax.random.permutation(jax_key(key), jnp.arange(n, dtype=array_type(dtype)))
 
 
+@with_out
 def randperm(
     n: int,
     *,
@@ -157,6 +168,7 @@ def _normal_of_size(
     return mean + std * normal_samples(key, size, d)
 
 
+@numpy_names
 def normal(
     mean: Any,
     std: Any = 1.0,
