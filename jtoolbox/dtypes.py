@@ -141,7 +141,7 @@ def check_number(value: Any, numpy_dtype: Any) -> None:
     """
     if value.__class__ not in (builtins.int, builtins.float, builtins.complex):
         return
-    wanted = as_numpy(numpy_dtype)
+    wanted: Any = as_numpy(numpy_dtype)
     k = kind(wanted)
     parts = (value.real, value.imag)
     if (k < 3 and value.imag) or (k and not all(_fits(part, wanted, k == 1) for part in parts)):
@@ -152,7 +152,7 @@ def check_number(value: Any, numpy_dtype: Any) -> None:
 
 def check_operand(value: Any, numpy_dtype: Any) -> None:
     """`check_number`, where a number takes the type of the tensor it is combined with."""
-    wanted = as_numpy(numpy_dtype)
+    wanted: Any = as_numpy(numpy_dtype)
     if value.__class__ is builtins.int or kind(wanted) >= 2:
         check_number(value, wanted if kind(wanted) else int64.dtype)
 

@@ -117,13 +117,15 @@ def _set_node(tensor: Handle, node: Node) -> None:
     node.owner = weakref.ref(tensor)
 
 
-@classmethod
-def plain_results(
+def _plain_function(
     cls: Any, func: Callable[..., Any], types: Sequence[type], args: Any = (), kwargs: Any = None
 ) -> Any:
     """The `__torch_function__` of Parameters and Buffers: results are plain Tensors."""
     with overriding.DisableTorchFunctionSubclass():
         return func(*args, **(kwargs or {}))
+
+
+plain_results = classmethod(_plain_function)
 
 
 def _branded(result: Any, cls: type) -> Any:
@@ -162,7 +164,7 @@ class Tensor(Operators):
 
     def __init_subclass__(cls, **settings: Any):
         super().__init_subclass__(**settings)
-        if getattr(cls.__torch_function__, "__func__", None) is not plain_results.__func__:
+        if getattr(cls.__torch_function__, "__func__", None) is not _plain_function:
             overriding.classes.add(cls)
 
     @classmethod
@@ -880,7 +882,7 @@ def _node_from(data: Any, dtype: Any, device: Any, copied: bool = False) -> Node
     return Node(intern_aval(value.shape, value.dtype, place), value, flags=flags)
 
 
-def _cast(array: np.ndarray, wanted: np.dtype, exact: bool) -> np.ndarray:
+def _cast(array: Any, wanted: np.dtype, exact: bool) -> np.ndarray:
     """The values in another type. `exact` numbers must fit; those of arrays wrap, as in C."""
     old, new = dtypes.kind(array.dtype), dtypes.kind(wanted)
     if exact and old == 3 and new < 3:

@@ -27,7 +27,7 @@ class Parameter(Tensor):
         self.scale = nn.Parameter(torch.ones(features))
     """
 
-    __torch_function__ = plain_results
+    __torch_function__ = plain_results  # type: ignore[assignment]
 
     def __new__(cls, data: Any = None, requires_grad: bool = True) -> Any:
         self = holding(cls, _empty() if data is None else data)
@@ -50,7 +50,7 @@ class Buffer(Tensor):
     """
 
     persistent: bool
-    __torch_function__ = plain_results
+    __torch_function__ = plain_results  # type: ignore[assignment]
 
     def __new__(cls, data: Any = None, *, persistent: bool = True) -> Any:
         self = holding(cls, _empty() if data is None else data)
@@ -83,7 +83,7 @@ class UninitializedTensorMixin(Tensor):
 
     __slots__ = ()
     cls_to_become: type[Tensor] = Tensor
-    __torch_function__ = plain_results
+    __torch_function__ = plain_results  # type: ignore[assignment]
 
     def __new__(cls, *_: Any, **__: Any) -> Any:
         return object.__new__(cls)

@@ -80,9 +80,10 @@ def arange(
     if start is None or end is None:
         start, end = 0, start if end is None else end
     start, end, step = _number(start), _number(end), _number(step)
-    kind = None if dtype is None else dtypes.as_numpy(dtype)
-    whole = kind is not None and kind.kind in "iu" and math.isfinite(start) and math.isfinite(end)
-    if whole and kind.itemsize == 8:  # as PyTorch, which counts the smaller ones by their fractions
+    bounded = math.isfinite(start) and math.isfinite(end)
+    kind: Any = None if dtype is None or not bounded else dtypes.as_numpy(dtype)
+    whole = kind is not None and kind.kind in "iu"
+    if kind == np.int64:  # as PyTorch, which counts the smaller types by their fractions
         start, end, step = int(start), int(end), int(step)
     length = _steps(start, end, step)
     if whole:

@@ -51,7 +51,7 @@ def check_order(low: int, high: int, dtype: Any) -> None:
         raise RuntimeError(
             f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
         )
-    kind = dtypes.as_numpy(dtype)
+    kind: Any = dtypes.as_numpy(dtype)
     if dtypes.kind(kind) == 1:
         limits = np.iinfo(kind)
         for name, value in (("from", low), ("to - 1", high - 1)):

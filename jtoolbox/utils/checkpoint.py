@@ -10,10 +10,10 @@ from typing import Any
 
 import jax
 
-from jtoolbox.engine.graph import Handle
 from jtoolbox.engine.modes import mode
 from jtoolbox.engine.region import Mark, merge
 from jtoolbox.nn.container import Sequential
+from jtoolbox.tensor import Tensor
 
 __all__ = [
     "CheckpointError",
@@ -86,7 +86,7 @@ def detach_variable(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
             f"{type(inputs).__name__}"
         )
     return tuple(
-        x.detach().requires_grad_(x.requires_grad) if isinstance(x, Handle) else x for x in inputs
+        x.detach().requires_grad_(x.requires_grad) if isinstance(x, Tensor) else x for x in inputs
     )
 
 
