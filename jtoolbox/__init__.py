@@ -26,12 +26,17 @@ from jtoolbox import (
     nn,
     onnx,
     optim,
+    overrides,
     profiler,
+    quasirandom,
     random,
     serialization,
     signal,
     sparse,
     special,
+    storage,
+    testing,
+    types,
     utils,
     version,
     xpu,
@@ -55,6 +60,8 @@ from jtoolbox.amp.autocast_mode import (
     set_autocast_enabled,
     set_autocast_gpu_dtype,
 )
+from jtoolbox.amp.grad_scaler import GradScaler
+from jtoolbox.autograd.anomaly_mode import is_anomaly_check_nan_enabled, is_anomaly_enabled
 from jtoolbox.compilation import jit, scan
 from jtoolbox.cuda import Event, OutOfMemoryError, Stream
 from jtoolbox.devices import device, set_default_device
@@ -99,6 +106,7 @@ from jtoolbox.func import tree, vmap
 from jtoolbox.in_place import *
 from jtoolbox.legacy import *
 from jtoolbox.namespace import *
+from jtoolbox.namespace import _assert
 from jtoolbox.nn.functional import (
     adaptive_avg_pool1d,
     avg_pool1d,
@@ -176,7 +184,9 @@ from jtoolbox.nn.functional.torch_names import (
 )
 from jtoolbox.nn.utils import stateless as _stateless
 from jtoolbox.ops import *
+from jtoolbox.ops import return_types
 from jtoolbox.ops.methods import missing_name as _missing_name
+from jtoolbox.ops.storage import TypedStorage, UntypedStorage
 from jtoolbox.random import (
     Generator,
     default_generator,
@@ -209,9 +219,16 @@ from jtoolbox.sparse.functions import (
     t,
     transpose,
 )
+from jtoolbox.sparse.layouts import (
+    sparse_bsc_tensor,
+    sparse_bsr_tensor,
+    sparse_compressed_tensor,
+    sparse_csc_tensor,
+)
 from jtoolbox.sparse.tensor import sparse_coo_tensor, sparse_csr_tensor
 from jtoolbox.summary import summary
 from jtoolbox.switches import *
+from jtoolbox.symbols import *
 from jtoolbox.tensor import (
     Size,
     Tensor,

@@ -54,8 +54,9 @@ class device:
         return device, (self.type, self.index)
 
     def __enter__(self) -> device:
-        _defaults.append(_default())
+        before = _default()
         set_default_device(self)
+        _defaults.append(before)
         return self
 
     def __exit__(self, *exception: Any) -> None:
@@ -91,9 +92,10 @@ def default_device() -> device:
 def set_default_device(d: Any) -> None:
     """Sets the device of tensors made without one; None gives it back to JAX."""
     global _chosen
-    _chosen = None if d is None else device(d)
-    if _chosen is not None:
-        find(_chosen)
+    chosen = None if d is None else device(d)
+    if chosen is not None:
+        find(chosen)
+    _chosen = chosen
 
 
 def find(d: Any) -> Any:

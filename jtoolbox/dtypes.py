@@ -89,13 +89,7 @@ def as_numpy(d: Any) -> np.dtype | None:
         return None
     if isinstance(d, dtype):
         return d.dtype
-    if d is builtins.float:
-        return _default.dtype
-    if d is builtins.int:
-        return int64.dtype
-    if d is builtins.complex:
-        return _default.to_complex().dtype
-    return np.dtype(d)
+    return np.dtype(d)  # Python's int, float and complex are 64 and 128 bits wide here and there
 
 
 def canonical(numpy_dtype: Any) -> np.dtype:
@@ -156,6 +150,39 @@ def refuse(name: str, x: Any, *kinds: str) -> None:
         raise NotImplementedError(
             f'"{name}" not implemented for {from_numpy(d)}: convert it to another dtype first'
         )
+
+
+def check_number(value: Any, numpy_dtype: Any) -> None:
+    """RuntimeError for a Python number that a type cannot hold; anything else passes.
+
+    As in PyTorch, infinities fit floats, and unsigned types take negative numbers that wrap around.
+    """
+    if value.__class__ not in (builtins.int, builtins.float, builtins.complex):
+        return
+    wanted: Any = as_numpy(numpy_dtype)
+    k = kind(wanted)
+    parts = (value.real, value.imag)
+    if (k < 3 and value.imag) or (k and not all(_fits(part, wanted, k == 1) for part in parts)):
+        raise RuntimeError(
+            f"value cannot be converted to type {wanted} without overflow: it is {value}"
+        )
+
+
+def check_operand(value: Any, numpy_dtype: Any) -> None:
+    """`check_number`, where a number takes the type of the tensor it is combined with."""
+    wanted: Any = as_numpy(numpy_dtype)
+    if value.__class__ is builtins.int or kind(wanted) >= 2:
+        check_number(value, wanted if kind(wanted) else int64.dtype)
+
+
+def _fits(value: Any, wanted: np.dtype, whole: builtins.bool) -> builtins.bool:
+    if not whole:
+        limit = builtins.float(jnp.finfo(from_numpy(wanted).to_real().dtype).max)
+        return not np.isfinite(value) or -limit <= value <= limit
+    limits = np.iinfo(wanted)
+    least = builtins.int(limits.min) or -builtins.int(limits.max)
+    finite = isinstance(value, builtins.int) or np.isfinite(value)
+    return finite and least <= builtins.int(value) <= builtins.int(limits.max)
 
 
 def promote_types(a: Any, b: Any) -> np.dtype:

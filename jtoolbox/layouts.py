@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class memory_format(str):
     """A name of a memory layout. Layouts are XLA's business: the names are accepted everywhere."""
@@ -35,3 +37,22 @@ sparse_csr = layout("sparse_csr")
 sparse_csc = layout("sparse_csc")
 sparse_bsr = layout("sparse_bsr")
 sparse_bsc = layout("sparse_bsc")
+
+
+def check_layout(layout: Any) -> None:
+    """RuntimeError for the sparse layouts: new tensors are dense."""
+    if layout is not None and str(layout) != "torch.strided":
+        raise RuntimeError(
+            f"layout={layout} is not supported by functions that make dense tensors: make a dense "
+            "one and call to_sparse() or to_sparse_csr(), or use torch.sparse_coo_tensor"
+        )
+
+
+def check_format(input: Any, memory_format: Any) -> None:
+    """The channels-last formats mean nothing here, but fit only tensors of 4 or 5 dimensions."""
+    rank = {"torch.channels_last": 4, "torch.channels_last_3d": 5}.get(str(memory_format))
+    if rank is not None and input.ndim != rank:
+        raise RuntimeError(
+            f"required rank {rank} tensor to use {str(memory_format).removeprefix('torch.')} "
+            f"format, got shape {list(input.shape)}"
+        )

@@ -20,23 +20,29 @@ class TensorType(type):
     """The class of the typed classes: calling one makes a Tensor, `isinstance` asks its type."""
 
     dtype: dtypes.dtype
+    place: str
 
     def __call__(cls, *data: Any, device: Any = None) -> Tensor:
-        if device is not None and str(device).partition(":")[0] != "cpu":
+        if device is not None and str(device).partition(":")[0] != cls.place:
             raise RuntimeError(
-                f"legacy constructor expects device type: cpu but device type: {device} was passed"
+                f"legacy constructor expects device type: {cls.place} but device type: {device} "
+                "was passed"
             )
         if not data:
-            return zeros_of((0,), cls.dtype)
-        if len(data) == 1 and not isinstance(data[0], (int, Size)):
-            return _from_data(cls, data[0])
-        return zeros_of(data[0] if isinstance(data[0], Size) else data, cls.dtype)
+            made = zeros_of((0,), cls.dtype)
+        elif len(data) == 1 and not isinstance(data[0], (int, Size)):
+            made = _from_data(cls, data[0])
+        else:
+            made = zeros_of(data[0] if isinstance(data[0], Size) else data, cls.dtype)
+        where = cls.place if device is None else device
+        return made if cls.place == "cpu" else made.to(where)  # type: ignore[attr-defined]
 
     def __instancecheck__(cls, instance: Any) -> bool:
-        return isinstance(instance, Tensor) and instance.dtype is cls.dtype and instance.is_cpu
+        fits = isinstance(instance, Tensor) and instance.dtype is cls.dtype
+        return fits and instance.device.type == cls.place
 
     def __repr__(cls) -> str:
-        return f"<class 'torch.{cls.__name__}'>"
+        return f"<class '{cls.__module__}.{cls.__name__}'>"
 
 
 def _from_data(cls: TensorType, data: Any) -> Tensor:
@@ -55,26 +61,30 @@ def _from_data(cls: TensorType, data: Any) -> Tensor:
     return tensor(values, dtype=cls.dtype)
 
 
-def _typed(name: str, dtype: dtypes.dtype) -> TensorType:
+def typed(name: str, dtype: dtypes.dtype, place: str = "cpu") -> TensorType:
+    """The old class of a type on the CPU, or on another kind of device."""
+    where = "CPU" if place == "cpu" else "GPU"
     text = (
         f"Tensors of {dtype.name} under PyTorch's old name: `{name}(2, 3)` gives zeros of that "
         f"shape (PyTorch leaves them undefined), `{name}([1, 2])` these values. `isinstance(x, "
-        f"{name})` tells whether x has that type and lies on the CPU. TypeError for a tensor of "
-        "another type."
+        f"{name})` tells whether x has that type and lies on the {where}. TypeError for a tensor "
+        "of another type."
     )
-    return TensorType(name, (), {"dtype": dtype, "__doc__": text, "__module__": "torch"})
+    module = "torch" if place == "cpu" else f"torch.{place}"
+    members = {"dtype": dtype, "place": place, "__doc__": text, "__module__": module}
+    return TensorType(name, (), members)
 
 
-FloatTensor = _typed("FloatTensor", dtypes.float32)
-DoubleTensor = _typed("DoubleTensor", dtypes.float64)
-HalfTensor = _typed("HalfTensor", dtypes.float16)
-BFloat16Tensor = _typed("BFloat16Tensor", dtypes.bfloat16)
-LongTensor = _typed("LongTensor", dtypes.int64)
-IntTensor = _typed("IntTensor", dtypes.int32)
-ShortTensor = _typed("ShortTensor", dtypes.int16)
-CharTensor = _typed("CharTensor", dtypes.int8)
-ByteTensor = _typed("ByteTensor", dtypes.uint8)
-BoolTensor = _typed("BoolTensor", dtypes.bool)
+FloatTensor = typed("FloatTensor", dtypes.float32)
+DoubleTensor = typed("DoubleTensor", dtypes.float64)
+HalfTensor = typed("HalfTensor", dtypes.float16)
+BFloat16Tensor = typed("BFloat16Tensor", dtypes.bfloat16)
+LongTensor = typed("LongTensor", dtypes.int64)
+IntTensor = typed("IntTensor", dtypes.int32)
+ShortTensor = typed("ShortTensor", dtypes.int16)
+CharTensor = typed("CharTensor", dtypes.int8)
+ByteTensor = typed("ByteTensor", dtypes.uint8)
+BoolTensor = typed("BoolTensor", dtypes.bool)
 
 _CLASSES = (
     *(FloatTensor, DoubleTensor, HalfTensor, BFloat16Tensor, LongTensor, IntTensor),
@@ -102,7 +112,7 @@ def typename(obj: Any, /) -> str:
     if isinstance(obj, Tensor):
         return obj.type()  # type: ignore[attr-defined]
     if isinstance(obj, TensorType):
-        return f"torch.{obj.__name__}"
+        return f"{obj.__module__}.{obj.__name__}"
     named = obj if hasattr(obj, "__qualname__") else type(obj)
     module = getattr(named, "__module__", None)
     name = named.__qualname__

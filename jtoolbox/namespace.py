@@ -6,10 +6,11 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jtoolbox import dtypes, ops
+from jtoolbox import cpu, cuda, devices, dtypes, ops
 from jtoolbox.engine.graph import Handle
 from jtoolbox.engine.record import as_node
 from jtoolbox.layouts import (
@@ -27,6 +28,7 @@ from jtoolbox.layouts import (
     strided,
 )
 from jtoolbox.ops import filling
+from jtoolbox.ops.storage import TypedStorage, UntypedStorage
 from jtoolbox.tensor import Tensor, tensor
 
 __all__ = [
@@ -38,7 +40,9 @@ __all__ = [
     "e",
     "fill",
     "finfo",
+    "frobenius_norm",
     "frombuffer",
+    "get_device_module",
     "iinfo",
     "inf",
     "is_complex",
@@ -55,6 +59,8 @@ __all__ = [
     "memory_format",
     "nan",
     "newaxis",
+    "norm_except_dim",
+    "nuclear_norm",
     "numel",
     "pi",
     "preserve_format",
@@ -107,7 +113,8 @@ def promote_types(type1: dtypes.dtype, type2: dtypes.dtype) -> dtypes.dtype:
 
 def result_type(tensor1: Any, tensor2: Any) -> dtypes.dtype:
     """The type of an arithmetic operation on two tensors or numbers."""
-    return dtypes.from_numpy(_result_type([tensor1, tensor2]))
+    with jax.enable_x64(True):  # an integer is int64 whatever JAX's mode
+        return dtypes.from_numpy(_result_type([tensor1, tensor2]))
 
 
 def _result_type(values: list[Any]) -> Any:
@@ -139,11 +146,12 @@ class finfo:
         self.bits = int(limits.bits)
         self.eps, self.max, self.min = float(limits.eps), float(limits.max), float(limits.min)
         self.tiny = self.smallest_normal = float(limits.tiny)
-        self.resolution = float(limits.resolution)
+        self.resolution = 10.0 ** -int(limits.precision)
 
     def __repr__(self) -> str:
         values = ", ".join(
-            f"{n}={getattr(self, n):g}" for n in ("resolution", "min", "max", "eps", "tiny")
+            f"{n}={getattr(self, n):g}"
+            for n in ("resolution", "min", "max", "eps", "smallest_normal", "tiny")
         )
         return f"finfo({values}, dtype={self.dtype})"
 
@@ -162,6 +170,42 @@ class iinfo:
 
     def __repr__(self) -> str:
         return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"
+
+
+def frobenius_norm(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
+    """The root of the sum of squares over `dim`: `norm(input, "fro", dim)`."""
+    return ops.norm(input, "fro", dim, keepdim)
+
+
+def nuclear_norm(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
+    """The sum of the singular values of matrices: `norm(input, "nuc", dim)`."""
+    return ops.norm(input, "nuc", dim, keepdim)
+
+
+def norm_except_dim(v: Tensor, pow: int = 2, dim: int = 0) -> Tensor:
+    """The `pow`-norm over all dimensions but `dim`, which stay with size 1; over all for dim -1."""
+    if dim == -1:
+        return ops.norm(v, pow)
+    kept = dim % v.ndim
+    return ops.norm(v, pow, [i for i in range(v.ndim) if i != kept], True)
+
+
+def get_device_module(device: Any = None) -> Any:
+    """`torch.cuda` or `torch.cpu`, by a device or its name; by default the present accelerator's.
+
+    RuntimeError for a name that has none.
+    """
+    chosen = devices.default_device() if device is None else devices.device(device)
+    found = {"cpu": cpu, "cuda": cuda}.get(chosen.type)
+    if found is None:
+        raise RuntimeError(f"Invalid device type '{chosen.type}': it has no module, use torch.cpu")
+    return found
+
+
+def _assert(condition: Any, message: str) -> None:
+    """`assert` as a function: AssertionError with the message unless the condition holds."""
+    if not condition:
+        raise AssertionError(message)
 
 
 def is_same_size(input: Tensor, other: Tensor) -> bool:
@@ -200,8 +244,8 @@ def is_distributed(input: Tensor) -> bool:
 
 
 def is_storage(obj: Any, /) -> bool:
-    """False: tensors have no storage here."""
-    return False
+    """Whether an object is the storage of a tensor."""
+    return isinstance(obj, (TypedStorage, UntypedStorage))
 
 
 def fill(input: Tensor, value: Any) -> Tensor:

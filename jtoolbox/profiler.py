@@ -6,6 +6,7 @@ import enum
 from collections.abc import Callable
 from typing import Any
 
+from jtoolbox import devices
 from jtoolbox.autograd.profiler import profile, record_function
 
 __all__ = [
@@ -13,7 +14,9 @@ __all__ = [
     "ProfilerActivity",
     "profile",
     "record_function",
+    "kineto_available",
     "schedule",
+    "supported_activities",
     "tensorboard_trace_handler",
 ]
 
@@ -24,6 +27,17 @@ class ProfilerActivity(enum.Enum):
     CPU = 0
     CUDA = 1
     XPU = 2
+
+
+def supported_activities() -> set[ProfilerActivity]:
+    """The CPU, and GPUs where JAX has them."""
+    gpu = {ProfilerActivity.CUDA} if devices.accelerator_type() == "cuda" else set()
+    return {ProfilerActivity.CPU} | gpu
+
+
+def kineto_available() -> bool:
+    """False: the profiler is JAX's."""
+    return False
 
 
 class ProfilerAction(enum.Enum):

@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jtoolbox.devices import device as Device
+
 _LOW = 0xFFFFFFFF
 
 
@@ -44,21 +46,30 @@ def uniform_bits(key: Any, shape: tuple[int, ...]) -> jax.Array:
     return _mix(_mix(index ^ salt) + seed + np.uint32(0x85EBCA6B) * counter)
 
 
+DEFAULT_SEED = 67280421310721
+
+
 class Generator:
     """A source of random numbers: a seed, and how many keys were drawn since it was set.
 
     `device` is accepted for PyTorch's sake; keys are made on the host. Two generators with the same
-    seed give the same numbers.
+    seed give the same numbers, and a new one begins with PyTorch's seed, 67280421310721.
     """
 
     def __init__(self, device: Any = "cpu"):
-        self.device = device
-        self._seed = 0
+        self.device = Device(device)
+        self._seed = DEFAULT_SEED
         self._counter = 0
-        self.seed()
 
     def manual_seed(self, seed: int) -> Generator:
-        """Starts the sequence of this seed anew; negative seeds count from 2**64 as in PyTorch."""
+        """Starts the sequence of this seed anew; negative seeds count from 2**64 as in PyTorch.
+
+        ValueError for seeds that take more than 64 bits.
+        """
+        if not -(2**63) <= int(seed) < 2**64:
+            raise ValueError(
+                f"Overflow when unpacking long long: a seed lies in [-2**63, 2**64), got {seed}"
+            )
         self._seed = int(seed) % 2**64
         self._counter = 0
         return self
@@ -86,9 +97,9 @@ class Generator:
         self._counter += 1
         return (self._seed << 32) ^ self._counter
 
-    def get_state(self) -> np.ndarray:
-        """Seed and counter as 16 bytes, to be given to `set_state`."""
-        return np.array([self._seed, self._counter], np.uint64).view(np.uint8).copy()
+    def get_state(self) -> Any:
+        """Seed and counter as a tensor of 16 bytes, to be given to `set_state`."""
+        return Hooks.tensor(np.array([self._seed, self._counter], np.uint64).view(np.uint8).copy())
 
     def set_state(self, state: Any) -> None:
         """Continues where `get_state` was called. Raises RuntimeError for anything else."""
@@ -108,6 +119,7 @@ class Generator:
 
 
 default_generator = Generator()
+default_generator.seed()
 
 
 def manual_seed(seed: int) -> Generator:
@@ -133,7 +145,7 @@ class Hooks:
 
 def get_rng_state() -> Any:
     """The state of the default generator, a tensor to be given to `set_rng_state`."""
-    return Hooks.tensor(default_generator.get_state())
+    return default_generator.get_state()
 
 
 def set_rng_state(new_state: Any) -> None:

@@ -6,10 +6,11 @@ import builtins
 import copy
 import functools
 import math
+import operator
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,7 @@ import numpy as np
 from jax.core import Tracer
 
 from jtoolbox import devices, dtypes
-from jtoolbox.engine import views
+from jtoolbox.engine import overriding, views
 from jtoolbox.engine.backward import backward
 from jtoolbox.engine.capture import LOST
 from jtoolbox.engine.graph import LEAF, OWNED, PINNED, RETAIN, TRACED, Handle, Node, intern_aval
@@ -33,7 +34,13 @@ else:
 
 
 class Size(tuple):
-    """A shape: a tuple of ints that prints as PyTorch's and knows its number of elements."""
+    """A shape: a tuple of ints that prints as PyTorch's and knows its number of elements.
+
+    TypeError for entries that are no integers.
+    """
+
+    def __new__(cls, sizes: Iterable[Any] = ()) -> Size:
+        return tuple.__new__(cls, [_size_of(n, i) for i, n in enumerate(sizes)])
 
     def __repr__(self) -> str:
         return f"torch.Size({list(self)})"
@@ -47,7 +54,59 @@ class Size(tuple):
         return Size(found) if isinstance(index, slice) else found
 
     def __add__(self, other: Any) -> Size:
-        return Size(super().__add__(tuple(other)))
+        if not isinstance(other, tuple):
+            raise TypeError(
+                f'can only concatenate tuple (not "{type(other).__name__}") to torch.Size'
+            )
+        return Size(super().__add__(other))
+
+    def __radd__(self, other: Any) -> Size:
+        return Size(other) + self
+
+    def __mul__(self, count: Any) -> Size:
+        return Size(super().__mul__(count))
+
+    __rmul__ = __mul__
+
+
+def _size_of(entry: Any, place: int) -> int:
+    if isinstance(entry, int):
+        return entry
+    try:
+        return operator.index(entry)
+    except TypeError:
+        raise TypeError(
+            f"torch.Size() takes an iterable of 'int' (item {place} is '{type(entry).__name__}')"
+        ) from None
+
+
+def _made(cls: Any, node: Node) -> Any:
+    """A new object of a class of Tensors that holds this node."""
+    tensor = object.__new__(cls)
+    _set_node(tensor, node)
+    return tensor
+
+
+def take_over(tensor: Tensor, value: Tensor) -> None:
+    """Begins a Tensor that has no value yet with that of another, which is given up."""
+    _set_node(tensor, node_of(value))
+
+
+def holding(cls: type[Tensor], data: Any) -> Any:
+    """A Tensor of this class with the value of a Tensor, an array, or a list (as floats)."""
+    value = data if isinstance(data, np.ndarray) else _legacy_data(data)
+    return _made(cls, _node_from(value, None, None))
+
+
+def _legacy_data(value: Any) -> Any:
+    """What the old constructors take: sequences and arrays, as the default float type."""
+    if isinstance(value, (Tensor, jax.Array)):
+        return value
+    if not hasattr(value, "__len__"):
+        raise TypeError(f"new(): data must be a sequence (got {type(value).__name__})")
+    if isinstance(value, range):
+        value = list(value)
+    return np.asarray(_to_numpy(value)).astype(dtypes.default_float())
 
 
 def _set_node(tensor: Handle, node: Node) -> None:
@@ -58,32 +117,91 @@ def _set_node(tensor: Handle, node: Node) -> None:
     node.owner = weakref.ref(tensor)
 
 
+def _plain_function(
+    cls: Any, func: Callable[..., Any], types: Sequence[type], args: Any = (), kwargs: Any = None
+) -> Any:
+    """The `__torch_function__` of Parameters and Buffers: results are plain Tensors."""
+    with overriding.DisableTorchFunctionSubclass():
+        return func(*args, **(kwargs or {}))
+
+
+plain_results = classmethod(_plain_function)
+
+
+def _branded(result: Any, cls: type) -> Any:
+    """Fresh results as instances of a subclass, also inside tuples and lists."""
+    if type(result) is Tensor:
+        result.__class__ = cls
+        return result
+    if type(result) in (tuple, list):
+        return type(result)(_branded(r, cls) for r in result)
+    if isinstance(result, tuple) and hasattr(result, "_replace"):
+        return type(result)(*(_branded(r, cls) for r in result))
+    return result
+
+
 class Tensor(Operators):
     """An n-dimensional array with PyTorch's interface, whose operations JAX compiles.
 
-    `Tensor(data)` takes what `tensor(data)` takes, with floats as the default type; `Tensor(2, 3)`
-    gives zeros of that shape (PyTorch leaves them undefined). Under `jax.jit` and `functional_call`
-    a Tensor may hold a tracer.
+    `Tensor(data)` takes nested sequences and NumPy arrays as the default float type, tensors as
+    they are; `Tensor(2, 3)` gives zeros of that shape (PyTorch leaves them undefined), `Tensor()`
+    no elements. TypeError for a number. Under `jax.jit` and `functional_call` a Tensor may hold a
+    tracer.
     """
 
     __slots__ = ()
 
-    def __init__(self, *data: Any, device: Any = None):
+    def __new__(cls, *data: Any, device: Any = None) -> Self:
         if len(data) == 1 and not isinstance(data[0], (int, Size)):
-            value = data[0]
-            if isinstance(value, (list, tuple)):
-                value = np.asarray(_to_numpy(value, dtypes.default_float()))
-            _set_node(self, _node_from(value, None, device))
-            return
-        shape = data[0] if len(data) == 1 and isinstance(data[0], Size) else data
-        _set_node(self, _node_from(np.zeros(shape, dtypes.default_float()), None, device))
+            return _made(cls, _node_from(_legacy_data(data[0]), None, device))
+        shape = (data[0] if isinstance(data[0], Size) else data) if data else (0,)
+        return _made(cls, _node_from(np.zeros(shape, dtypes.default_float()), None, device))
+
+    def __init__(self, *data: Any, **settings: Any):
+        """Nothing: the constructor has done it, so that subclasses may take their own arguments."""
+
+    # --- subclasses
+
+    def __init_subclass__(cls, **settings: Any):
+        super().__init_subclass__(**settings)
+        if getattr(cls.__torch_function__, "__func__", None) is not _plain_function:
+            overriding.classes.add(cls)
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Callable[..., Any], types: Sequence[type], args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """What a subclass may override: called for each operation on its instances.
+
+        This one computes, and gives results the class `cls`. `func` is the operation; a function
+        that consists of several calls it for each of them. NotImplemented for foreign `types`.
+        """
+        if not all(issubclass(cls, kind) for kind in types):
+            return NotImplemented
+        with overriding.DisableTorchFunctionSubclass():
+            return _branded(func(*args, **(kwargs or {})), cls)
+
+    def as_subclass(self, cls: type) -> Any:
+        """The same elements and the same history as an instance of a subclass of Tensor."""
+        if not (isinstance(cls, type) and issubclass(cls, Tensor)):
+            raise TypeError(f"as_subclass(): cls must be a subclass of torch.Tensor, got {cls!r}")
+        with overriding.DisableTorchFunctionSubclass():
+            twin = self.view_as(self)  # type: ignore[attr-defined]
+        twin.__class__ = cls
+        return twin
+
+    @staticmethod
+    def _make_subclass(cls: type, data: Tensor, require_grad: bool = False) -> Any:
+        twin = data.detach()
+        twin.__class__ = cls  # type: ignore[assignment]
+        return twin.requires_grad_(require_grad)
 
     # --- what it is
 
     @property
     def shape(self) -> Size:
         """The sizes of its dimensions. Never runs anything."""
-        return Size(self._node.aval.shape)
+        return tuple.__new__(Size, self._node.aval.shape)
 
     @property
     def dtype(self) -> dtypes.dtype:
@@ -221,6 +339,8 @@ class Tensor(Operators):
                 raise TypeError(
                     f"assigned grad expected to be a Tensor or None but got {type(value).__name__}"
                 )
+            if value is self:
+                raise RuntimeError("can't assign Variable as its own grad")
             if value._node.aval.shape != self._node.aval.shape:
                 raise RuntimeError(
                     f"assigned grad has data of a different size: {list(value.shape)} for a tensor "
@@ -344,6 +464,11 @@ class Tensor(Operators):
         node = node_of(self)
         if not isinstance(value, Tensor):
             raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
+        if node.requires_grad and not value._node.aval.inexact:
+            raise RuntimeError(
+                "data set to a tensor that requires gradients must be floating point or complex "
+                f"dtype, got {value.dtype}"
+            )
         fresh = same_value(node_of(value))
         fresh.requires_grad, fresh.flags = node.requires_grad, fresh.flags | (node.flags & LEAF)
         if node.requires_grad and not node.flags & LEAF:
@@ -428,14 +553,22 @@ class Tensor(Operators):
             )
         return bool(self.item())
 
+    def _number(self) -> Any:
+        if self.numel() != 1:
+            raise ValueError(
+                "only one element tensors can be converted to Python scalars: this one has shape "
+                f"{list(self.shape)}"
+            )
+        return self.item()
+
     def __float__(self) -> float:
-        return float(self.item())
+        return float(self._number())
 
     def __int__(self) -> int:
-        return int(self.item())
+        return int(self._number())
 
     def __complex__(self) -> complex:
-        return complex(self.item())
+        return complex(self._number())
 
     def __index__(self) -> int:
         if dtypes.kind(self._node.aval.dtype) > 1 or self.numel() != 1:
@@ -454,7 +587,22 @@ class Tensor(Operators):
         array: Any = self.array
         return array.__dlpack_device__()
 
+    def __array_wrap__(
+        self, array: Any, context: Any = None, return_scalar: bool = False
+    ) -> Tensor:
+        """What NumPy's functions of Tensors give: Tensors; truth values as uint8."""
+        array = np.asarray(array)
+        return tensor(array.astype(np.uint8) if array.dtype == np.bool_ else array)
+
     # --- copies
+
+    def new_tensor(
+        self, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    ) -> Tensor:
+        """A new tensor with `data`, by default of this tensor's dtype and on its device."""
+        place = self._node.aval.device if device is None else device
+        kind = self.dtype if dtype is None else dtype
+        return tensor(data, dtype=kind, device=place, requires_grad=requires_grad)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if id(self) in memo:
@@ -464,7 +612,7 @@ class Tensor(Operators):
                 "Only Tensors created explicitly by the user (graph leaves) support the deepcopy "
                 "protocol at the moment. Detach it first."
             )
-        twin = type(self).__new__(type(self))
+        twin = object.__new__(type(self))
         memo[id(self)] = twin
         old = node_of(self)
         value = value_of(old)
@@ -483,8 +631,6 @@ class Tensor(Operators):
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         attributes = {k: v for k, v in self.__dict__.items() if k not in ("_hooks", "_after_hooks")}
-        if not self.is_leaf:
-            raise RuntimeError("only leaf tensors can be pickled; detach() the tensor first")
         return _rebuild, (type(self), np.array(self._host()), self.requires_grad, attributes)
 
     def __repr__(self) -> str:
@@ -582,6 +728,8 @@ def _detached(tensor: Tensor, kind: str) -> Tensor:
     else:
         result = wrap(views.apply(_detach.op, "cut", _detach.op.body, [node], [0], True))
     views.viewed(result, _detach.op, [tensor], kind)
+    if type(tensor) in overriding.classes:
+        result.__class__ = type(tensor)
     return result
 
 
@@ -660,8 +808,7 @@ def roots_of(
 def _rebuild(
     kind: Any, value: np.ndarray, requires_grad: bool, attributes: dict[str, Any]
 ) -> Tensor:
-    tensor = kind.__new__(kind)
-    _set_node(tensor, Node(intern_aval(value.shape, value.dtype), value))
+    tensor = _made(kind, Node(intern_aval(value.shape, value.dtype), value))
     tensor.requires_grad_(requires_grad)
     tensor.__dict__.update(attributes)
     return tensor
@@ -672,25 +819,37 @@ def from_host(array: np.ndarray, device: Any = None) -> Tensor:
     return wrap(_node_from(array, None, device, copied=True))
 
 
-def _to_numpy(data: Any, dtype: np.dtype | None) -> np.ndarray:
-    """Nested lists, numbers, arrays and Tensors as one NumPy array, with PyTorch's defaults."""
+def _to_numpy(data: Any) -> np.ndarray:
+    """Nested lists, numbers, arrays and Tensors as one NumPy array."""
     if isinstance(data, (list, tuple)) and _holds_tensors(data):
-        data = [_to_numpy(v, None) for v in data]
+        data = [_to_numpy(v) for v in data]
     elif isinstance(data, Tensor):
         data = data._host()
     try:
-        array = np.array(data) if dtype is None else np.array(data, dtype)
+        array = np.array(data)
     except ValueError as error:
         raise ValueError(f"expected sequences of equal length: {error}") from None
     except TypeError as error:
         raise TypeError(f"cannot make a tensor of {type(data).__name__}: {error}") from None
     if array.dtype.kind in "OUSM":
-        first = next((v for v in np.ravel(np.array(data, dtype=object))), None)
-        raise TypeError(
-            f"can't convert {type(first).__name__} to a tensor: only numbers, bools and nested "
-            "sequences of them"
-        )
+        raise _no_number(next(iter(np.ravel(np.array(data, dtype=object))), None))
     return array
+
+
+def _no_number(found: Any) -> Exception:
+    name = type(found).__name__
+    if isinstance(found, (str, bytes)):
+        return TypeError(
+            f"can't convert {name} to a tensor: only numbers, bools and nested sequences of them"
+        )
+    if isinstance(found, (int, float)):
+        return ValueError(OVERFLOW)
+    return RuntimeError(
+        f"Could not infer dtype of {name}: a tensor takes numbers, bools and nested sequences"
+    )
+
+
+OVERFLOW = "Overflow when unpacking long long: an int outside of int64's range came"
 
 
 def _holds_tensors(data: Any) -> bool:
@@ -699,22 +858,39 @@ def _holds_tensors(data: Any) -> bool:
     )
 
 
+_ARRAYS = (np.ndarray, np.generic, jax.Array, Tensor)
+_NUMBERS = frozenset((bool, int, float, complex))
+
+
+def _leaf_types(data: Any) -> set[Any]:
+    """The types of the entries of nested sequences: Python's of numbers, dtypes of the rest."""
+    if isinstance(data, _ARRAYS):
+        return {np.dtype(data._node.aval.dtype if isinstance(data, Tensor) else data.dtype)}
+    if not isinstance(data, (list, tuple)):
+        return {type(data)}
+    found = set(map(type, data))
+    if found <= _NUMBERS:
+        return found or {float}
+    return set().union(*map(_leaf_types, data))
+
+
+_PYTHON_TYPES = {
+    bool: lambda: np.dtype(np.bool_),
+    int: lambda: np.dtype(np.int64),
+    float: dtypes.default_float,
+    complex: lambda: dtypes.get_default_dtype().to_complex().dtype,
+}
+
+
 def _natural(data: Any, array: np.ndarray) -> np.dtype:
     """The dtype that PyTorch gives to this data: numbers take defaults, arrays keep theirs."""
-    if isinstance(data, (np.ndarray, np.generic, jax.Array, Tensor)):
+    types = _leaf_types(data)
+    known = [_PYTHON_TYPES[t]() if t in _NUMBERS else t for t in types]
+    if not all(isinstance(t, np.dtype) for t in known):
         return array.dtype
-    leaf = data
-    while isinstance(leaf, (list, tuple)) and len(leaf):
-        leaf = leaf[0]
-    if isinstance(leaf, (np.ndarray, np.generic, jax.Array, Tensor)):
-        return array.dtype
-    if array.dtype.kind == "f":
-        return dtypes.default_float()
-    if array.dtype.kind == "c":
-        return np.dtype(np.complex64 if dtypes.default_float() != np.float64 else np.complex128)
-    if isinstance(leaf, (list, tuple)):
-        return dtypes.default_float()
-    return array.dtype
+    if array.dtype == np.uint64 and array.dtype not in known:
+        raise ValueError(OVERFLOW)
+    return functools.reduce(dtypes.promote_types, known)
 
 
 def _node_from(data: Any, dtype: Any, device: Any, copied: bool = False) -> Node:
@@ -729,10 +905,10 @@ def _node_from(data: Any, dtype: Any, device: Any, copied: bool = False) -> Node
             value = data if wanted is None or data.dtype == wanted else data.astype(wanted)
         flags = PINNED
     else:
-        value = data if copied else _to_numpy(data, None)
+        value = data if copied else _to_numpy(data)
         wanted = _natural(data, value) if wanted is None else wanted
         if value.dtype != wanted:
-            value = _cast(value, wanted)
+            value = _cast(value, wanted, exact=not isinstance(data, np.ndarray))
         dtypes.from_numpy(value.dtype)
         flags = 0
     place = devices.placement(device)
@@ -743,15 +919,26 @@ def _node_from(data: Any, dtype: Any, device: Any, copied: bool = False) -> Node
     return Node(intern_aval(value.shape, value.dtype, place), value, flags=flags)
 
 
-def _cast(array: np.ndarray, wanted: np.dtype) -> np.ndarray:
-    if wanted.kind in "iu" and array.dtype.kind in "iu" and array.size:
-        limits = np.iinfo(wanted)
-        low, high = int(array.min()), int(array.max())
-        if low < limits.min or high > limits.max:
-            raise RuntimeError(
-                f"value cannot be converted to type {wanted} without overflow: {low}..{high}"
-            )
-    return array.astype(wanted)
+def _cast(array: Any, wanted: np.dtype, exact: bool) -> np.ndarray:
+    """The values in another type. `exact` numbers must fit; those of arrays wrap, as in C."""
+    old, new = dtypes.kind(array.dtype), dtypes.kind(wanted)
+    if exact and old == 3 and new < 3:
+        raise TypeError(f"must be real number, not complex: {wanted} cannot hold it")
+    if exact and new == 1 and old in (1, 2) and array.size:
+        _check_range(array, wanted)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return (array.real if old == 3 and new < 3 else array).astype(wanted)
+
+
+def _check_range(array: np.ndarray, wanted: np.dtype) -> None:
+    """As PyTorch: negative numbers wrap in unsigned types when their size fits."""
+    limits = np.iinfo(wanted)
+    low, high = array.min(), array.max()
+    least = limits.min if limits.min else -int(limits.max)
+    if not (np.isfinite(low) and np.isfinite(high) and low >= least and high <= limits.max):
+        raise RuntimeError(
+            f"value cannot be converted to type {wanted} without overflow: {low}..{high}"
+        )
 
 
 def tensor(

@@ -10,7 +10,12 @@ import numpy as np
 from jtoolbox.engine.backward import after_backward
 from jtoolbox.engine.record import value_of
 
-__all__ = ["detect_anomaly", "is_anomaly_enabled", "set_detect_anomaly"]
+__all__ = [
+    "detect_anomaly",
+    "is_anomaly_check_nan_enabled",
+    "is_anomaly_enabled",
+    "set_detect_anomaly",
+]
 
 NAN = (
     "a backward pass returned nan values: in the gradient of a tensor of shape {shape}. Look at "
@@ -64,6 +69,11 @@ class detect_anomaly:
 def is_anomaly_enabled() -> bool:
     """Whether gradients are searched for NaN."""
     return _check in after_backward
+
+
+def is_anomaly_check_nan_enabled() -> bool:
+    """The same: the search for NaN is all that the mode does."""
+    return is_anomaly_enabled()
 
 
 def _switch(on: bool) -> None:

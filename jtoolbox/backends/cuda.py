@@ -15,17 +15,21 @@ from typing import Any
 from jtoolbox.cuda import is_available
 
 __all__ = [
+    "allow_fp16_bf16_reduction_math_sdp",
     "cudnn_sdp_enabled",
     "enable_cudnn_sdp",
     "enable_flash_sdp",
     "enable_math_sdp",
     "enable_mem_efficient_sdp",
     "flash_sdp_enabled",
+    "fp16_bf16_reduction_math_sdp_allowed",
     "is_built",
     "is_flash_attention_available",
     "math_sdp_enabled",
     "matmul",
     "mem_efficient_sdp_enabled",
+    "preferred_blas_library",
+    "preferred_linalg_library",
     "sdp_kernel",
 ]
 
@@ -41,7 +45,8 @@ DEPRECATED_KERNEL = (
     "`torch.backends.cuda.sdp_kernel()` is deprecated: `torch.nn.attention.sdpa_kernel()` is the "
     "new context manager."
 )
-_sdp = {"flash": True, "math": True, "mem_efficient": True, "cudnn": True}
+_libraries = {"linalg": "default", "blas": "default"}
+_sdp = {"reduced": False, "flash": True, "math": True, "mem_efficient": True, "cudnn": True}
 
 
 def is_built() -> bool:
@@ -92,6 +97,34 @@ def mem_efficient_sdp_enabled() -> bool:
 def cudnn_sdp_enabled() -> bool:
     """What was chosen."""
     return _sdp["cudnn"]
+
+
+def allow_fp16_bf16_reduction_math_sdp(enabled: bool) -> None:
+    """Remembers the choice; sums of attention are in float32."""
+    _sdp["reduced"] = bool(enabled)
+
+
+def fp16_bf16_reduction_math_sdp_allowed() -> bool:
+    """What was chosen."""
+    return _sdp["reduced"]
+
+
+def preferred_linalg_library(backend: str | None = None) -> str:
+    """Remembers "default", "cusolver" or "magma", and says what was chosen: XLA's is used."""
+    return _preferred("linalg", backend, ("default", "cusolver", "magma"))
+
+
+def preferred_blas_library(backend: str | None = None) -> str:
+    """Remembers "default", "cublas", "cublaslt" or "ck", and says which: XLA's is used."""
+    return _preferred("blas", backend, ("default", "cublas", "cublaslt", "hipblaslt", "ck"))
+
+
+def _preferred(kind: str, backend: str | None, known: tuple[str, ...]) -> str:
+    if backend is not None:
+        if str(backend).lower() not in known:
+            raise RuntimeError(f"Unknown input value {backend!r}. Choose from: {', '.join(known)}")
+        _libraries[kind] = str(backend).lower()
+    return _libraries[kind]
 
 
 @contextmanager

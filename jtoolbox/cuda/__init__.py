@@ -51,6 +51,18 @@ from jtoolbox.cuda.memory import (
     reset_peak_memory_stats,
     set_per_process_memory_fraction,
 )
+from jtoolbox.cuda.tensor_types import (
+    BFloat16Tensor,
+    BoolTensor,
+    ByteTensor,
+    CharTensor,
+    DoubleTensor,
+    FloatTensor,
+    HalfTensor,
+    IntTensor,
+    LongTensor,
+    ShortTensor,
+)
 from jtoolbox.streams import (
     Event,
     Stream,
@@ -60,8 +72,18 @@ from jtoolbox.streams import (
 )
 
 __all__ = [
+    "BFloat16Tensor",
+    "BoolTensor",
+    "ByteTensor",
+    "CharTensor",
+    "DoubleTensor",
     "Event",
+    "FloatTensor",
+    "HalfTensor",
+    "IntTensor",
+    "LongTensor",
     "OutOfMemoryError",
+    "ShortTensor",
     "Stream",
     "StreamContext",
     "amp",

@@ -19,7 +19,7 @@ import numpy as np
 from jax.core import Tracer
 
 from jtoolbox import devices, dtypes, random
-from jtoolbox.engine import autocast
+from jtoolbox.engine import autocast, overriding
 from jtoolbox.engine.graph import (
     KEY,
     OWNED,
@@ -74,12 +74,13 @@ class Hooks:
     rebind: Any
     format: Any
     missing: Any
+    into: Any
     tuple_types: tuple[type, ...] = (tuple, list)
 
 
 def wrap(node: Node) -> Any:
     """A new Tensor whose value is this node."""
-    tensor = Hooks.tensor.__new__(Hooks.tensor)
+    tensor = object.__new__(Hooks.tensor)
     tensor._node = node
     tensor._view = None
     tensor._family = None
@@ -209,6 +210,8 @@ def numpy_names(function: F) -> F:
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         if kwargs:
+            if "out" in kwargs:
+                return Hooks.into(call, args, kwargs)
             for name in NUMPY_NAMES.keys() & kwargs.keys():
                 if NUMPY_NAMES[name] not in kwargs:
                     kwargs[NUMPY_NAMES[name]] = kwargs.pop(name)
@@ -535,6 +538,12 @@ def draw_key() -> Node:
     return node
 
 
+FOREIGN = (
+    ". __torch_function__ is asked of subclasses of torch.Tensor alone here: derive the class from "
+    "it, or hand on the tensor that the object holds."
+)
+
+
 def as_node(value: Any) -> Any:
     """The node of an operand given as Tensor or array; a number or None stays what it is."""
     if isinstance(value, Handle):
@@ -545,8 +554,9 @@ def as_node(value: Any) -> Any:
         return leaf_node(np.asarray(value) if isinstance(value, np.generic) else value)
     if isinstance(value, SCALARS):
         return value.__class__.__mro__[1](value)
+    hint = FOREIGN if hasattr(type(value), "__torch_function__") else ""
     raise TypeError(
-        f"expected a Tensor, an array or a number, got {type(value).__name__}: {value!r:.80}"
+        f"expected a Tensor, an array or a number, got {type(value).__name__}: {value!r:.80}{hint}"
     )
 
 
@@ -630,7 +640,7 @@ def op(function: Any = None, **settings: Any) -> Any:
     calls, bind, simple = o.calls, o.bind, o.simple and not o.creates
     check, view, differentiable = o.check, o.view, o.differentiable
     tails = o.tails()
-    scalars = frozenset(SCALARS)
+    scalars, classes = frozenset(SCALARS), overriding.classes
 
     def synced(handle: Any) -> Node:
         return Hooks.synced(handle)
@@ -645,10 +655,14 @@ def op(function: Any = None, **settings: Any) -> Any:
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         if kwargs:
+            if "out" in kwargs and "out" not in o.position:
+                return Hooks.into(call, args, kwargs)
             args = bind(args, kwargs)
         elif len(args) != arity:
             tail = tails.get(len(args))
             args = bind(args, kwargs) if tail is None else args + tail
+        if classes and (kinds := overriding.found(args)):
+            return overriding.dispatch(call, kinds, args)
         state = mode.__dict__
         if not simple or state["autocast"] is not None:
             return _call_general(o, list(args))

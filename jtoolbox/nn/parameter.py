@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from jtoolbox import devices, dtypes
-from jtoolbox.tensor import Tensor, from_host
+from jtoolbox.tensor import Tensor, from_host, holding, plain_results, take_over
 
 __all__ = ["Buffer", "Parameter", "UninitializedBuffer", "UninitializedParameter", "is_lazy"]
 
@@ -21,14 +21,18 @@ class Parameter(Tensor):
     """A Tensor that a module trains.
 
     Assigned to an attribute of a `Module`, it appears in `parameters()` and `state_dict()`. It
-    shares its value with `data`, and requires grad unless told otherwise, whatever the grad mode.
+    has the value of `data`, and requires grad unless told otherwise, whatever the grad mode.
+    PyTorch's shares memory with `data`; here a later write of one is not seen in the other.
 
         self.scale = nn.Parameter(torch.ones(features))
     """
 
-    def __init__(self, data: Any = None, requires_grad: bool = True):
-        super().__init__(_empty() if data is None else data)
+    __torch_function__ = plain_results  # type: ignore[assignment]
+
+    def __new__(cls, data: Any = None, requires_grad: bool = True) -> Any:
+        self = holding(cls, _empty() if data is None else data)
         self.requires_grad = requires_grad
+        return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         twin = super().__deepcopy__(memo)
@@ -46,10 +50,12 @@ class Buffer(Tensor):
     """
 
     persistent: bool
+    __torch_function__ = plain_results  # type: ignore[assignment]
 
-    def __init__(self, data: Any = None, *, persistent: bool = True):
-        super().__init__(_empty() if data is None else data)
+    def __new__(cls, data: Any = None, *, persistent: bool = True) -> Any:
+        self = holding(cls, _empty() if data is None else data)
         self.persistent = persistent
+        return self
 
 
 # --- without a value yet -------------------------------------------------------------------------
@@ -77,6 +83,10 @@ class UninitializedTensorMixin(Tensor):
 
     __slots__ = ()
     cls_to_become: type[Tensor] = Tensor
+    __torch_function__ = plain_results  # type: ignore[assignment]
+
+    def __new__(cls, *_: Any, **__: Any) -> Any:
+        return object.__new__(cls)
 
     def _begin(self, requires_grad: bool, device: Any, dtype: Any) -> None:
         self._view = self._family = self._grad = None
@@ -150,7 +160,7 @@ class UninitializedTensorMixin(Tensor):
             np.zeros(tuple(shape), dtypes.as_numpy(kind)), placed if device is None else device
         )
         self.__class__ = self.cls_to_become  # type: ignore[assignment]
-        Tensor.__init__(self, value)
+        take_over(self, value)
         self.requires_grad = grad
 
     def to(self, device: Any = None, dtype: Any = None, *_: Any, **__: Any) -> Any:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jtoolbox import dtypes
-from jtoolbox.engine import Array, op
+from jtoolbox.engine import Array, numpy_names, op
 from jtoolbox.engine.graph import NO_DERIVATIVE
 from jtoolbox.engine.record import check_broadcast, spread
 from jtoolbox.ops.elementwise import as_float, is_complex, is_integer, widened
@@ -220,6 +220,7 @@ def _pow(input: Array, exponent: Array) -> Array:
     return jnp.where(n < 0, negative, jnp.power(x, jnp.maximum(n, 0)))
 
 
+@numpy_names
 def pow(input: Array, exponent: Array) -> Array:
     """input to the power of exponent; either may be a number.
 

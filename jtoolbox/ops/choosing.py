@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jtoolbox import dtypes
-from jtoolbox.engine import Array, op
+from jtoolbox.engine import Array, numpy_names, op
 from jtoolbox.engine.graph import NO_DERIVATIVE
 from jtoolbox.ops.gathering import nonzero
 
@@ -48,12 +48,8 @@ def fmin(input: Array, other: Array) -> Array:
     return jnp.where((input <= other) | jnp.isnan(other), input, other)
 
 
-@op(promote=("input", "min", "max"), refuses=("complex",))
-def clamp(input: Array, min: Array | None = None, max: Array | None = None) -> Array:
-    """Keeps elements between two bounds, numbers or tensors; a NaN in any of them stays.
-
-    On a bound the gradient goes to `input`. If min > max the result is max.
-    """
+@op(promote=("input", "min", "max"), name="clamp", refuses=("complex",))
+def _clamp(input: Array, min: Array | None, max: Array | None) -> Array:
     if min is None and max is None:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
     if min is not None and max is not None:
@@ -64,6 +60,19 @@ def clamp(input: Array, min: Array | None = None, max: Array | None = None) -> A
     if max is not None:
         x = jnp.where((x > max) | jnp.isnan(max), max, x)
     return x
+
+
+@numpy_names
+def clamp(input: Array, min: Any = None, max: Any = None) -> Any:
+    """Keeps elements between two bounds, numbers or tensors; a NaN in any of them stays.
+
+    On a bound the gradient goes to `input`. If min > max the result is max. RuntimeError for a
+    bound that the type cannot hold.
+    """
+    if hasattr(input, "dtype"):
+        dtypes.check_operand(min, input.dtype)
+        dtypes.check_operand(max, input.dtype)
+    return _clamp(input, min, max)
 
 
 def clamp_min(input: Array, min: Array) -> Array:
@@ -91,6 +100,7 @@ def _where(condition: Array, input: Array, other: Array) -> Array:
     return jnp.where(condition.astype(bool), input, other)
 
 
+@numpy_names
 def where(condition: Array, input: Any = None, other: Any = None) -> Any:
     """input where the condition (bools) is true, else other; either may be a number.
 
@@ -103,6 +113,9 @@ def where(condition: Array, input: Any = None, other: Any = None) -> Any:
         raise TypeError("where() takes a condition, or a condition and two values")
     if dtypes.as_numpy(condition.dtype) == np.uint8:
         warnings.warn(UINT8_CONDITION, UserWarning, stacklevel=2)
+    for value, other_value in ((input, other), (other, input)):
+        if hasattr(other_value, "dtype"):
+            dtypes.check_operand(value, other_value.dtype)
     return _where(condition, input, other)
 
 

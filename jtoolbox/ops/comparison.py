@@ -174,6 +174,10 @@ def _all_equal(input: Array, other: Array) -> Array:
 
 def equal(input: Array, other: Array) -> bool:
     """Whether two tensors have the same shape and the same elements; a Python bool."""
+    for place, x in enumerate((input, other)):
+        if not hasattr(x, "shape"):
+            name = ("input", "other")[place]
+            raise TypeError(f"equal(): argument '{name}' must be Tensor, not {type(x).__name__}")
     return tuple(input.shape) == tuple(other.shape) and bool(_all_equal(input, other))
 
 

@@ -12,6 +12,7 @@ from jtoolbox import devices, dtypes
 from jtoolbox.engine import Array, op
 from jtoolbox.engine.graph import leaf_node
 from jtoolbox.engine.record import node_of, value_of, wrap
+from jtoolbox.layouts import check_format
 from jtoolbox.ops.host import is_tensor, needs_graph
 
 __all__ = ["clone", "cpu", "cuda", "to", "type_as", "type_of"]
@@ -55,7 +56,8 @@ def _clone(input: Array) -> Array:
 
 
 def clone(input: Any, *, memory_format: Any = None) -> Any:
-    """A copy, through which gradients flow. `memory_format` is accepted and means nothing here."""
+    """A copy, through which gradients flow. `memory_format` changes nothing here."""
+    check_format(input, memory_format)
     return _clone(input)
 
 
@@ -81,6 +83,7 @@ def to(input: Any, *args: Any, **kwargs: Any) -> Any:
     type wraps around.
     """
     device, dtype, copy = _parsed(args, **kwargs)
+    check_format(input, kwargs.get("memory_format"))
     x = input
     if device is not None:
         x = _moved(x, device)
@@ -140,8 +143,12 @@ def type_of(input: Any, dtype: Any = None, non_blocking: bool = False) -> Any:
         where = "cuda." if getattr(input, "is_cuda", False) else ""
         return f"torch.{where}{legacy_name(input.dtype)}Tensor"
     if isinstance(dtype, str):
-        name = dtype.rpartition(".")[2].removesuffix("Tensor")
-        if name not in _LEGACY:
+        folder, _, kind = dtype.rpartition(".")
+        name = kind.removesuffix("Tensor")
+        if name not in _LEGACY or folder not in ("torch", "torch.cuda"):
             raise ValueError(f"invalid type: '{dtype}'")
+        input = _moved(input, "cuda" if folder.endswith("cuda") else "cpu")
         dtype = _LEGACY[name]
+    if hasattr(dtype, "place"):  # one of the old classes
+        input = _moved(input, dtype.place)
     return cast(input, getattr(dtype, "dtype", dtype) if isinstance(dtype, type) else dtype)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
-from jtoolbox import devices, dtypes, layouts
+from jtoolbox import devices, dtypes
 from jtoolbox.engine import Array, op
+from jtoolbox.engine.record import Hooks
+from jtoolbox.layouts import check_layout
 
 __all__ = [
     *("empty", "empty_like", "eye", "full", "full_like", "meshgrid", "ones", "ones_like"),
@@ -39,12 +42,23 @@ def size_of(name: str, sizes: Sequence[Any]) -> tuple[int, ...]:
     return size
 
 
+def with_out(create: Callable[..., Any]) -> Callable[..., Any]:
+    """Lets a function that makes tensors write into `out`, whose type then is the default."""
+
+    @functools.wraps(create)
+    def call(*args: Any, out: Any = None, **kwargs: Any) -> Any:
+        if out is None:
+            return create(*args, **kwargs)
+        if kwargs.get("dtype") is None:
+            kwargs["dtype"] = getattr(out, "dtype", None)
+        return Hooks.into(create, args, {**kwargs, "out": out})
+
+    return call
+
+
 def finished(result: Any, requires_grad: bool, layout: Any = None) -> Any:
     """The new tensor, a leaf that requires grad if that was asked for; no sparse one."""
-    if layout not in (None, layouts.strided):
-        raise NotImplementedError(
-            f"new tensors are strided, got layout={layout}: convert the result, as with to_sparse()"
-        )
+    check_layout(layout)
     return result.requires_grad_() if requires_grad else result
 
 
@@ -88,6 +102,7 @@ def named_size(size: tuple[Any, ...], named: Any) -> tuple[Any, ...]:
     return size if named is None else (named,)
 
 
+@with_out
 def zeros(
     *sizes: Any,
     size: Any = None,
@@ -103,6 +118,7 @@ def zeros(
     return finished(result, requires_grad, layout)
 
 
+@with_out
 def ones(
     *sizes: Any,
     size: Any = None,
@@ -118,6 +134,7 @@ def ones(
     return finished(result, requires_grad, layout)
 
 
+@with_out
 def empty(
     *sizes: Any,
     size: Any = None,
@@ -147,6 +164,7 @@ def _type_of_number(value: Any) -> Any:
     return default.to_complex() if isinstance(value, complex) else default
 
 
+@with_out
 def full(
     size: Any,
     fill_value: Any,
@@ -163,6 +181,8 @@ def full(
             f"full(): argument 'size' (position 1) must be tuple of ints, not {type(size).__name__}"
         )
     dtype = _type_of_number(fill_value) if dtype is None else dtype
+    if dtypes.as_numpy(dtype) != np.float16 or not isinstance(fill_value, float):
+        dtypes.check_number(fill_value, dtype)
     result = _full(fill_value, size_of("full", (size,)), dtype, devices.placement(device))
     return finished(result, requires_grad, layout)
 
@@ -250,6 +270,7 @@ def full_like(
     memory_format: Any = None,
 ) -> Any:
     """One number in the shape and type of `input`."""
+    dtypes.check_number(fill_value, input.dtype if dtype is None else dtype)
     return placed(_full_like(input, fill_value, dtype), device, requires_grad, layout)
 
 
@@ -261,6 +282,7 @@ def _eye(n: int, m: int, dtype: Any, device: Any) -> Array:
     return jnp.eye(n, m, dtype=array_type(dtype))
 
 
+@with_out
 def eye(
     n: int,
     m: int | None = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from jtoolbox import dtypes
 from jtoolbox.engine import inplace
 from jtoolbox.layouts import strided
+from jtoolbox.ops.storage import TypedStorage, base_of, storage, untyped_storage
 from jtoolbox.ops.strided import empty_strided
 from jtoolbox.ops.strides import offset_of, strides_of
 
@@ -40,12 +41,7 @@ def data_ptr(self: Any) -> int:
 
     It is no address: arrays may move. A view that begins later has a larger one.
     """
-    link = self._view
-    base = self
-    if link is not None:
-        base = link.family.base()
-        base = link.family if base is None else base
-    return id(base) + offset_of(self) * self.itemsize
+    return id(base_of(self)) + offset_of(self) * self.itemsize
 
 
 def _is_set_to(self: Any, tensor: Any) -> bool:
@@ -54,11 +50,10 @@ def _is_set_to(self: Any, tensor: Any) -> bool:
     return same and strides_of(self) == strides_of(tensor)
 
 
-def _storage(self: Any, *_: Any) -> Any:
+def _set(self: Any, *_: Any) -> Any:
     raise RuntimeError(
-        "tensors have no storage here: arrays are immutable and belong to JAX. Use data_ptr() to "
-        "compare whether two tensors share their elements, nbytes for their size, numpy() for "
-        "the bytes."
+        "set_ is not supported: a tensor cannot take another one's storage here, since arrays "
+        "never change. Use x.data = other, or a view of it such as other.view(...)."
     )
 
 
@@ -70,12 +65,22 @@ def _no_chalf(self: Any, *_: Any, **__: Any) -> Any:
     raise TypeError("complex32 is not supported: JAX has complex64 (cfloat) and complex128")
 
 
-def _map(self: Any, tensor: Any, function: Callable[[Any, Any], Any]) -> Any:
+def _map(self: Any, tensor: Any, function: Callable[..., Any]) -> Any:
     """Replaces each element by `function(element, other)`, on the host; `tensor` broadcasts."""
-    other = np.broadcast_to(tensor.detach().numpy(), tuple(self.shape)).ravel().tolist()
+    return _mapped(self, (tensor,), function)
+
+
+def _map2(self: Any, x: Any, y: Any, function: Callable[..., Any]) -> Any:
+    """Replaces each element by `function(element, other, third)`, on the host; both broadcast."""
+    return _mapped(self, (x, y), function)
+
+
+def _mapped(self: Any, others: Sequence[Any], function: Callable[..., Any]) -> Any:
+    shape = tuple(self.shape)
+    columns = [np.broadcast_to(t.detach().numpy(), shape).ravel().tolist() for t in others]
     mine = self.detach().reshape(-1).tolist()
-    values = [function(a, b) for a, b in zip(mine, other, strict=True)]
-    return inplace(self, np.array(values, dtypes.as_numpy(self.dtype)).reshape(self.shape))
+    values = [function(*row) for row in zip(mine, *columns, strict=True)]
+    return inplace(self, np.array(values, dtypes.as_numpy(self.dtype)).reshape(shape))
 
 
 def _dim_order(self: Any, *, ambiguity_check: Any = False) -> tuple[int, ...]:
@@ -136,10 +141,16 @@ def _zero(self: Any) -> int:
 METHODS: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(("is_conj", "is_neg", "is_shared", "is_distributed"), _no),
     **{"is_inference": _is_inference, "is_pinned": lambda self, device=None: False},
-    **{"share_memory_": _share_memory, "record_stream": _record_stream, "map_": _map},
+    **{
+        "share_memory_": _share_memory,
+        "record_stream": _record_stream,
+        "map_": _map,
+        "map2_": _map2,
+    },
     **{"data_ptr": data_ptr, "const_data_ptr": data_ptr, "is_set_to": _is_set_to},
-    **{"storage": _storage, "untyped_storage": _storage, "storage_type": _storage},
-    **{"set_": _storage, "to_mkldnn": _no_mkldnn, "chalf": _no_chalf},
+    **{"storage": storage, "untyped_storage": untyped_storage},
+    **{"storage_type": lambda self: TypedStorage, "set_": _set},
+    **{"to_mkldnn": _no_mkldnn, "chalf": _no_chalf},
     **{"storage_offset": offset_of, "dim_order": _dim_order, "to_dense": _to_dense},
     **{"new_empty_strided": _new_empty_strided, "dense_dim": _dimensions, "sparse_dim": _zero},
     **{n: _expected("sparse coordinate", n) for n in ("coalesce", "indices", "is_coalesced")},

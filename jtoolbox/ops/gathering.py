@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -190,14 +189,13 @@ def masked_select(input: Any, mask: Any) -> Any:
 
 
 def check_fill_value(input: Any, mask: Any, value: Any) -> None:
-    """RuntimeError for what the type of `input` cannot hold at all, as int64 and inf or 1j."""
+    """RuntimeError for what the type of `input` cannot hold, as int64 and inf, float16 and 1e9."""
     kind = getattr(value, "dtype", None)
     if kind is not None and dtypes.kind(kind) == 3 and dtypes.kind(input.dtype) < 3:
         raise RuntimeError(
             f"value cannot be converted to type {input.dtype} without overflow: it is {kind}"
         )
-    if isinstance(value, float) and not math.isfinite(value) and dtypes.kind(input.dtype) == 1:
-        raise RuntimeError(f"value cannot be converted to type {input.dtype} without overflow")
+    dtypes.check_number(value, input.dtype)
 
 
 @op(saves="none", check=check_fill_value)

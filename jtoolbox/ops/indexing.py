@@ -185,6 +185,8 @@ def setitem(input: Any, index: Any, value: Any) -> Any:
 def _check_assignable(input: Any, value: Any) -> None:
     if not isinstance(value, (Handle, jax.Array, np.ndarray, np.generic, int, float, complex)):
         raise TypeError(f"can't assign a {type(value).__name__} to a tensor of {input.dtype}")
+    if dtypes.as_numpy(input.dtype) != np.float16:  # where PyTorch writes an infinity
+        dtypes.check_number(value, input.dtype)
 
 
 def _ignores_count(input: Any, mask: Any, value: Any) -> bool:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import difflib
 import functools
+import math
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,6 +19,7 @@ import numpy as np
 from jtoolbox import dtypes, ops
 from jtoolbox.engine import inplace
 from jtoolbox.engine.graph import Handle
+from jtoolbox.engine.modes import mode
 from jtoolbox.engine.record import Hooks, node_of
 from jtoolbox.ops import (
     conversion,
@@ -150,21 +153,12 @@ def _pin_memory(self: Any, device: Any = None) -> Any:
     return self
 
 
-def _new_tensor(
-    self: Any, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Any:
-    """A new tensor with `data`, by default of this tensor's dtype and on its device."""
-    if hasattr(data, "detach"):
-        data = data.detach()
-    fresh = filling.copy(ops.zeros(np.shape(data), dtype=dtype or self.dtype), np.asarray(data))
-    fresh = fresh if device is None and _place(self) is None else fresh.to(device or self.device)
-    return fresh.requires_grad_() if requires_grad else fresh
-
-
 def _new_legacy(self: Any, *data: Any) -> Any:
     """`x.new(2, 3)`: zeros of that shape; `x.new([1, 2])`: these values; both in this type."""
+    if not data:
+        return _METHODS["new_zeros"](self, 0)
     if len(data) == 1 and not isinstance(data[0], int) and type(data[0]).__name__ != "Size":
-        return _new_tensor(self, data[0])
+        return self.new_tensor(data[0])
     return _METHODS["new_zeros"](self, *data)
 
 
@@ -224,7 +218,7 @@ _METHODS: dict[str, Callable[..., Any]] = {
     **{"new_empty": _new(ops.empty, 0), "new_full": _new(ops.full, 1)},
     **{"to": conversion.to, "type": conversion.type_of, "is_nonzero": _is_nonzero},
     **{"is_same_size": _is_same_size, "is_signed": _is_signed, "is_contiguous": _is_contiguous},
-    **{"pin_memory": _pin_memory, "apply_": _apply, "new_tensor": _new_tensor},
+    **{"pin_memory": _pin_memory, "apply_": _apply},
     "new": _new_legacy,
     **{"stride": _stride, "__reversed__": _reversed},
     **{"unsafe_chunk": ops.chunk, "unsafe_split": ops.split},
@@ -325,6 +319,45 @@ def written(x: Any, result: Any) -> Any:
     return inplace(x, result)
 
 
+_RESIZED = (
+    "An output with one or more elements was resized since it had shape {}, which does not match "
+    "the required output shape {}. Give one of that shape, or an empty one: torch.empty(0)"
+)
+
+
+def into(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """`function(..., out=tensor)`: writes the result, or each of several, into a tensor."""
+    out = kwargs["out"]
+    result = function(*args, **{k: v for k, v in kwargs.items() if k != "out"})
+    if out is None:
+        return result
+    if not isinstance(result, tuple):
+        return _into_one(out, result)
+    written_ones = [_into_one(o, r) for o, r in zip(out, result, strict=True)]
+    return type(result)(*written_ones) if hasattr(result, "_fields") else tuple(written_ones)
+
+
+def _into_one(out: Any, result: Any) -> Any:
+    if not isinstance(out, Handle):
+        raise TypeError(
+            f"argument 'out' must be Tensor, not {type(out).__name__}: arrays never change"
+        )
+    if mode.grad and (node_of(result).requires_grad or node_of(out).requires_grad):
+        raise RuntimeError(
+            "functions with out=... arguments don't support automatic differentiation, but one of "
+            "the arguments requires grad. Use the result, or wrap the line in no_grad()"
+        )
+    shapes = [list(node_of(t).aval.shape) for t in (out, result)]
+    if shapes[0] == shapes[1]:
+        return written(out, result)
+    if math.prod(shapes[0]):
+        warnings.warn(_RESIZED.format(*shapes), UserWarning, stacklevel=4)
+    if out._view is not None:
+        raise RuntimeError(f"out= of shape {shapes[0]} is a view and cannot take {shapes[1]}")
+    out.data = written(conversion.cast(filling.zero(result), out.dtype), result)  # type: ignore[attr-defined]
+    return out
+
+
 def _in_place(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     """The method that computes `function(self, ...)` and writes the result into `self`."""
 
@@ -416,6 +449,7 @@ def install(tensor: type, **more: Callable[..., Any]) -> None:
     tensor.__array_priority__ = 1000  # type: ignore[attr-defined]  # so that NumPy's operators yield
     Hooks.format = staticmethod(printing.format_tensor)
     Hooks.missing = staticmethod(missing_attribute)
+    Hooks.into = staticmethod(into)
 
 
 def _written_methods(names: list[str], functions: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from jtoolbox import dtypes
+from jtoolbox.engine import overriding
 
 __all__ = ["format_array", "format_tensor", "get_printoptions", "set_printoptions"]
 
@@ -79,7 +80,7 @@ def _float(values: np.ndarray) -> Format:
     values = values.astype(np.float64)
     values = values[np.isfinite(values) & (values != 0)]
     whole = bool((values == np.ceil(values)).all())
-    scientific = _options.sci_mode
+    scientific = _options.sci_mode if values.size else False
     if scientific is None:
         size = np.abs(values)
         scientific = bool(values.size) and (
@@ -204,9 +205,12 @@ def format_tensor(tensor: Any) -> str:
     """The text of a Tensor; runs what is pending."""
     grad_fn = tensor.grad_fn
     device = tensor.device
+    kind = type(tensor)
+    prefix = f"{kind.__name__}(" if kind in overriding.classes else "tensor("
     return format_array(
         np.asarray(tensor.detach()),
         device=None if device.type == "cpu" else str(device),
         grad_fn=grad_fn and grad_fn.name(),
         requires_grad=tensor.requires_grad,
+        prefix=prefix,
     )

@@ -12,7 +12,7 @@ import numpy as np
 
 from jtoolbox import devices, dtypes
 from jtoolbox.engine import Array, op
-from jtoolbox.ops.creation import array_type, default_type, finished
+from jtoolbox.ops.creation import array_type, default_type, finished, with_out
 
 __all__ = [
     *("arange", "linspace", "logspace", "range"),
@@ -57,6 +57,7 @@ def _sequence_type(numbers: Sequence[Any], dtype: Any) -> Any:
     return dtypes.int64 if whole else dtypes.get_default_dtype()
 
 
+@with_out
 def arange(
     start: Any = None,
     end: Any = None,
@@ -78,7 +79,14 @@ def arange(
     if start is None or end is None:
         start, end = 0, start if end is None else end
     start, end, step = _number(start), _number(end), _number(step)
+    bounded = math.isfinite(start) and math.isfinite(end)
+    kind: Any = None if dtype is None or not bounded else dtypes.as_numpy(dtype)
+    whole = kind is not None and kind.kind in "iu"
+    if kind == np.int64:  # as PyTorch, which counts the smaller types by their fractions
+        start, end, step = int(start), int(end), int(step)
     length = _steps(start, end, step)
+    if whole:
+        start, step = int(start), int(step)
     dtype = _sequence_type((start, end, step), dtype)
     return finished(
         _arange(start, step, length, dtype, devices.placement(device)), requires_grad, layout
@@ -111,25 +119,31 @@ def range(
     return finished(_arange(start, step, length, default_type(dtype), place), requires_grad, layout)
 
 
-def _between(start: Array, end: Array, steps: int) -> Array:
-    """Evenly spaced numbers in double precision, computed from the nearer end."""
+def _between(start: Array, end: Array, steps: int, dtype: np.dtype, cast: bool = True) -> Array:
+    """Evenly spaced numbers, computed in double precision from the nearer end.
+
+    For an integer type both ends lose their fractions first.
+    """
     wide = dtypes.canonical(np.float64)
     first, last = (jnp.asarray(x).astype(wide) for x in (start, end))
+    if dtype.kind in "iu":
+        first, last = jnp.trunc(first), jnp.trunc(last)
     place = jnp.arange(steps, dtype=wide)
     step = (last - first) / max(steps - 1, 1)
     near = first + step * place
-    return jnp.where(place < steps // 2 if steps > 1 else True, near,
-                     last - step * (steps - 1 - place))  # fmt: skip
+    far = last - step * (steps - 1 - place)
+    numbers = jnp.where(place < steps // 2 if steps > 1 else True, near, far)
+    return numbers.astype(dtype) if cast else numbers
 
 
 @op(creates=True, saves="none", name="linspace")
 def _linspace(start: Array, end: Array, steps: int, dtype: Any, device: Any) -> Array:
-    return _between(start, end, steps).astype(array_type(dtype))
+    return _between(start, end, steps, array_type(dtype))
 
 
 @op(creates=True, saves="none", name="logspace")
 def _logspace(start: Array, end: Array, base: Array, steps: int, dtype: Any, device: Any) -> Array:
-    exponent = _between(start, end, steps)
+    exponent = _between(start, end, steps, array_type(dtype), False)
     return (jnp.asarray(base).astype(exponent.dtype) ** exponent).astype(array_type(dtype))
 
 
@@ -146,6 +160,7 @@ def _check_steps(name: str, start: Any, end: Any, steps: int) -> None:
         )
 
 
+@with_out
 def linspace(
     start: Any,
     end: Any,
@@ -162,6 +177,7 @@ def linspace(
     return finished(result, requires_grad, layout)
 
 
+@with_out
 def logspace(
     start: Any,
     end: Any,

@@ -14,10 +14,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from jtoolbox import devices, dtypes
-from jtoolbox.engine import Array, Key, op
+from jtoolbox.engine import Array, Key, numpy_names, op
 from jtoolbox.engine.graph import NO_DERIVATIVE, Handle
 from jtoolbox.ops.arithmetic import promoted
-from jtoolbox.ops.creation import array_type, default_type, finished, named_size, size_of
+from jtoolbox.ops.creation import (
+    array_type,
+    default_type,
+    finished,
+    named_size,
+    size_of,
+    with_out,
+)
 from jtoolbox.ops.elementwise import is_complex, is_integer
 from jtoolbox.ops.sampling_like import (
     bernoulli_samples,
@@ -50,6 +57,7 @@ def _randn(size: tuple[int, ...], dtype: Any, device: Any, key: Key = None) -> A
     return normal_samples(key, size, array_type(dtype))
 
 
+@with_out
 def rand(
     *sizes: Any,
     size: Any = None,
@@ -67,6 +75,7 @@ def rand(
     return finished(result, requires_grad, layout)
 
 
+@with_out
 def randn(
     *sizes: Any,
     size: Any = None,
@@ -91,6 +100,7 @@ def _randint(
     return whole_numbers(key, size, low, high, array_type(dtype))
 
 
+@with_out
 def randint(
     low: Any = None,
     high: Any = None,
@@ -111,8 +121,8 @@ def randint(
     if size is None or high is None:
         raise TypeError("randint() needs a size: randint(high, size) or randint(low, high, size)")
     low, high = int(low), int(high)
-    check_order(low, high)
     dtype = dtypes.int64 if dtype is None else dtype
+    check_order(low, high, dtype)
     shape, place = size_of("randint", (size,)), devices.placement(device)
     result = _randint(low, high, shape, dtype, place, key_of(generator))
     return finished(result, requires_grad, layout)
@@ -123,6 +133,7 @@ def _randperm(n: int, dtype: Any, device: Any, key: Key = None) -> Array:
     return jax.random.permutation(jax_key(key), jnp.arange(n, dtype=array_type(dtype)))
 
 
+@with_out
 def randperm(
     n: int,
     *,
@@ -162,6 +173,7 @@ def _normal_of_size(
     return mean + std * normal_samples(key, size, d)
 
 
+@numpy_names
 def normal(
     mean: Any,
     std: Any = 1.0,

@@ -53,11 +53,17 @@ def whole_numbers(key: Array, shape: tuple[int, ...], low: Array, high: Array, d
     return jax.random.randint(jax_key(key), shape, low, high, kind).astype(d)
 
 
-def check_order(low: int, high: int) -> None:
+def check_order(low: int, high: int, dtype: Any) -> None:
     if low >= high:
         raise RuntimeError(
             f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
         )
+    kind: Any = dtypes.as_numpy(dtype)
+    if dtypes.kind(kind) == 1:
+        limits = np.iinfo(kind)
+        for name, value in (("from", low), ("to - 1", high - 1)):
+            if not limits.min <= value <= limits.max:
+                raise RuntimeError(f"{name} is out of bounds for {kind}: it is {value}")
 
 
 def check_std(std: Any) -> None:
@@ -134,7 +140,7 @@ def randint_like(
         low, high = 0, low if high is None else high
     if high is None:
         raise TypeError("randint_like() needs an upper bound: randint_like(input, high)")
-    check_order(low, high)
+    check_order(low, high, input.dtype)
     result = _randint_like(input, low, high, dtype, key_of(generator))
     return placed(result, device, requires_grad, layout)
 
@@ -268,5 +274,5 @@ def random_like(
     """
     if high is None:
         low, high = 0, low or _highest(dtypes.canonical(dtypes.as_numpy(input.dtype)))
-    check_order(low, high)
+    check_order(low, high, input.dtype)
     return _random_like(input, low, high, key_of(generator))

@@ -106,6 +106,7 @@ def scatter(
     src = value if src is None else src
     if src is None:
         raise TypeError("scatter() needs src or value")
+    dtypes.check_number(src, input.dtype)
     return _scatter(input, dim, index, src, reduce)
 
 

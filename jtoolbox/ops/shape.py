@@ -17,6 +17,7 @@ from jtoolbox import dtypes
 from jtoolbox.engine import Array, op
 from jtoolbox.engine.graph import Handle
 from jtoolbox.engine.record import check_broadcast, spread
+from jtoolbox.layouts import check_format
 from jtoolbox.ops.dims import canonical_dim, canonical_dims
 from jtoolbox.ops.reinterpret import view_dtype
 from jtoolbox.ops.strides import are_contiguous, strides_of, unlink, view_strides
@@ -425,8 +426,9 @@ def unfold(input: Array, dimension: int, size: int, step: int) -> Array:
 def contiguous(input: Any, memory_format: Any = None) -> Any:
     """The same tensor, or a copy of a view whose rows do not lie one after another.
 
-    `memory_format` is accepted and means nothing here: layouts are chosen by the compiler.
+    `memory_format` changes nothing here: layouts are chosen by the compiler.
     """
+    check_format(input, memory_format)
     if _is_strided_view(input) and not are_contiguous(input.shape, strides_of(input)):
         return _rows(input)
     return input

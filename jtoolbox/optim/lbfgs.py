@@ -130,7 +130,9 @@ def _iterate(group: dict[str, Any], state: State, objective: Objective) -> None:
         g, loss = objective.gradient, objective.loss
         first = state["n_iter"] == 1
         d = _direction(g, memory, state, group["history_size"], first)
-        t = number(group["lr"]) * (min(1.0, 1.0 / g.abs().sum().item()) if first else 1.0)
+        lr = group["lr"]
+        t = lr if isinstance(lr, int) else number(lr)
+        t = t * min(1.0, 1.0 / g.abs().sum().item()) if first else t
         memory |= {"d": d, "t": t, "prev_flat_grad": g, "prev_loss": loss}
         slope = _dot(g, d)
         if slope > -group["tolerance_change"]:

@@ -15,6 +15,7 @@ from jtoolbox.sparse.functions import (
     softmax,
     sum,
 )
+from jtoolbox.sparse.layouts import check_sparse_tensor_invariants
 from jtoolbox.sparse.tensor import SparseTensor
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "ShortTensor",
     "SparseTensor",
     "addmm",
+    "check_sparse_tensor_invariants",
     "log_softmax",
     "mm",
     "softmax",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jtoolbox import dtypes, ops
+from jtoolbox.engine import numpy_names, overriding
 from jtoolbox.sparse.tensor import SparseTensor, sparse_coo_tensor
 from jtoolbox.tensor import zeros_of
 
@@ -22,6 +23,8 @@ def _dispatched(name: str) -> Callable[..., Any]:
         for place, x in enumerate(args[:2]):
             if isinstance(x, SparseTensor):
                 return _sparse_call(name, place, args, kwargs)
+        if overriding.classes and not kwargs and (kinds := overriding.found(args)):
+            return overriding.dispatch(function, kinds, args)
         return dense(*args, **kwargs)
 
     return function
@@ -47,6 +50,7 @@ DISPATCHED += ("sub", "t", "transpose")
 )
 
 
+@numpy_names
 def mm(mat1: Any, mat2: Any, reduce: str = "sum") -> Any:
     """`torch.sparse.mm`: the product of a sparse matrix with a dense one, or with a sparse one.
 
@@ -65,6 +69,7 @@ def spmm(input: Any, mat2: Any) -> Any:
 dsmm = hspmm = smm = spmm
 
 
+@numpy_names
 def addmm(mat: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """beta * mat + alpha * (mat1 @ mat2), where mat1 may be sparse."""
     if not isinstance(mat1, SparseTensor) and not isinstance(mat2, SparseTensor):

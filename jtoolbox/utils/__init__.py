@@ -2,6 +2,7 @@
 
 from jtoolbox.utils import (
     _pytree,
+    benchmark,
     checkpoint,
     cpp_extension,
     data,
@@ -13,6 +14,7 @@ from jtoolbox.utils import (
 
 __all__ = [
     "_pytree",
+    "benchmark",
     "checkpoint",
     "cpp_extension",
     "data",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import enum
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,7 +17,82 @@ from jtoolbox.nn.container import Sequential
 from jtoolbox.tensor import Tensor
 from jtoolbox.utils._pytree import tree_leaves
 
-__all__ = ["checkpoint", "checkpoint_sequential", "get_device_states", "set_device_states"]
+__all__ = [
+    "CheckpointError",
+    "CheckpointPolicy",
+    "checkpoint",
+    "checkpoint_sequential",
+    "create_selective_checkpoint_contexts",
+    "detach_variable",
+    "get_device_states",
+    "noop_context_fn",
+    "set_checkpoint_debug_enabled",
+    "set_checkpoint_early_stop",
+    "set_device_states",
+]
+
+_POLICY = (
+    "{name} is not supported: what is saved is XLA's choice. Leave it away, or use "
+    "jax.checkpoint(policy=...) on a functional_call"
+)
+
+
+class CheckpointError(RuntimeError):
+    """What PyTorch raises when a recomputation differs; here it cannot: it is the same program."""
+
+
+class CheckpointPolicy(enum.Enum):
+    """What to do with a value, for `create_selective_checkpoint_contexts`."""
+
+    MUST_SAVE = 0
+    PREFER_SAVE = 1
+    MUST_RECOMPUTE = 2
+    PREFER_RECOMPUTE = 3
+    MUST_CPU_OFFLOAD = 4
+    PREFER_CPU_OFFLOAD = 5
+
+
+def create_selective_checkpoint_contexts(*args: Any, **kwargs: Any) -> Any:
+    """Not there: raises NotImplementedError, which says what to do instead."""
+    raise NotImplementedError(_POLICY.format(name="create_selective_checkpoint_contexts"))
+
+
+def noop_context_fn() -> tuple[Any, Any]:
+    """Two contexts that do nothing: the default of `context_fn`."""
+    return contextlib.nullcontext(), contextlib.nullcontext()
+
+
+class set_checkpoint_early_stop:
+    """Accepted, as a context: XLA computes again only what gradients need."""
+
+    def __init__(self, enable: bool):
+        self.enable = enable
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *exception: Any) -> None:
+        pass
+
+
+class set_checkpoint_debug_enabled(set_checkpoint_early_stop):
+    """Accepted, as a context: a recomputation is the same program and cannot differ."""
+
+    def __init__(self, enabled: bool | None):
+        super().__init__(bool(enabled))
+
+
+def detach_variable(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Detached tensors that require grad where the given ones do; the rest as it is."""
+    if not isinstance(inputs, tuple):
+        raise RuntimeError(
+            "Only tuple of tensors is supported. Got Unsupported input type: "
+            f"{type(inputs).__name__}"
+        )
+    return tuple(
+        x.detach().requires_grad_(x.requires_grad) if isinstance(x, Tensor) else x for x in inputs
+    )
+
 
 # One function object, since the recorded call is remembered under it.
 _transform = functools.partial(jax.checkpoint)
@@ -42,11 +119,8 @@ def checkpoint(
     for a value. The settings are accepted; `context_fn` raises NotImplementedError.
     Chen et al., "Training Deep Nets with Sublinear Memory Cost", https://arxiv.org/abs/1604.06174.
     """
-    if context_fn is not None:
-        raise NotImplementedError(
-            "checkpoint(context_fn=...) is not supported: what is saved is XLA's choice. Leave it "
-            "away, or use jax.checkpoint(policy=...) on a functional_call"
-        )
+    if context_fn is not None and context_fn is not noop_context_fn:
+        raise NotImplementedError(_POLICY.format(name="checkpoint(context_fn=...)"))
     if mode.functional is not None or not mode.grad:
         return function(*args, **kwargs)
     mark = Mark()

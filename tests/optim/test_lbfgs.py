@@ -100,6 +100,15 @@ def test_its_memory_goes_to_the_other_library_in_mid_training(case, source, targ
     )
 
 
+@pytest.mark.parametrize("lr", [1, 0.5])
+def test_its_memory_has_pytorchs_types(lr):
+    kinds = [
+        {name: type(value).__name__ for name, value in Valley(lib, lr=lr).step().memory().items()}
+        for lib in (jt, torch)
+    ]
+    assert kinds[0] == kinds[1]
+
+
 def test_the_line_search_finds_the_minimum_in_one_step():
     run = Valley(jt, "float32", line_search_fn="strong_wolfe", max_iter=60).step()
     np.testing.assert_allclose(run.params[0].detach().numpy(), np.ones(3), atol=1e-3)

@@ -8,6 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import lax
 
+from jtoolbox import dtypes
 from jtoolbox.engine import Array, op
 from jtoolbox.engine.record import spread
 
@@ -109,6 +110,7 @@ def _constant(x: Any, amounts: list[tuple[int, int]], value: float | None) -> An
                 f"than the {x.shape[axis]} elements of dimension {axis} of input {list(x.shape)}"
             )
         config[axis] = (low, high, 0)
+    dtypes.check_number(value, x.dtype)
     return lax.pad(x, jnp.asarray(0 if value is None else value).astype(x.dtype), config)
 
 

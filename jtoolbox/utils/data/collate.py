@@ -13,11 +13,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from jtoolbox import dtypes
+from jtoolbox import dtypes, ops
 from jtoolbox.tensor import Tensor, from_host
 from jtoolbox.utils.data.arrays import Columns, aligned_copy, is_numeric, stack
 
-__all__ = ["default_collate", "default_convert"]
+__all__ = ["default_collate", "default_collate_fn_map", "default_convert"]
 
 UNKNOWN = (
     "default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; found "
@@ -38,7 +38,8 @@ def default_collate(batch: Sequence[Any]) -> Any:
     become a float64 tensor (N,), integers int64, booleans bool. Strings and bytes stay as
     they are: in a list, or inside sequences in a tuple. Mappings, named tuples and sequences are
     joined entry by entry and keep their type, except that a tuple becomes a list. Raises TypeError
-    for anything else, None included, and RuntimeError for samples of unequal shapes.
+    for anything else, None included, and RuntimeError for samples of unequal shapes. Types of one's
+    own get a function in `torch.utils.data._utils.collate.default_collate_fn_map`.
 
     >>> default_collate([{"x": np.zeros(3), "y": 1}, {"x": np.ones(3), "y": 2}])["x"].shape
     torch.Size([2, 3])
@@ -59,11 +60,39 @@ def keep(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def collate(batch: Sequence[Any], wrap: Wrap) -> Any:
+def _usual(batch: Sequence[Any], *, collate_fn_map: Any = None) -> Any:
+    return collate(batch, from_host, {})
+
+
+# Functions for types: those that programs add, and the marks of what `collate` does by itself.
+default_collate_fn_map: dict[Any, Callable[..., Any]] = dict.fromkeys(
+    (Tensor, np.ndarray, (np.bool_, np.number, np.object_), float, int, str, bytes), _usual
+)
+_USUAL = dict(default_collate_fn_map)
+
+
+def _own_function(kind: type, functions: dict[Any, Any]) -> Callable[..., Any] | None:
+    """The function that a program has added for this type, or for one above it."""
+    if functions == _USUAL:
+        return None
+    found = functions.get(kind)
+    if found is None:
+        found = next((f for types, f in functions.items() if issubclass(kind, types)), None)
+    return None if found is _usual else found
+
+
+def collate(
+    batch: Sequence[Any], wrap: Wrap, functions: dict[Any, Any] = default_collate_fn_map
+) -> Any:
     """`default_collate` with a choice of what becomes of the finished arrays."""
     if isinstance(batch, Columns):
         return [wrap(column) for column in batch.columns]
     sample = batch[0]
+    own = _own_function(type(sample), functions)
+    if own is not None:
+        return own(batch, collate_fn_map=functions)
+    if isinstance(sample, Tensor) and wrap is from_host and any(s.requires_grad for s in batch):
+        return ops.stack(list(batch))
     if isinstance(sample, (Tensor, np.ndarray, np.generic, jax.Array)):
         return wrap(_stacked(batch))
     if isinstance(sample, (str, bytes)):
@@ -71,10 +100,10 @@ def collate(batch: Sequence[Any], wrap: Wrap) -> Any:
     if isinstance(sample, (int, float)):
         return wrap(_numbers(batch))
     if isinstance(sample, Mapping):
-        entries = {key: collate([s[key] for s in batch], wrap) for key in sample}
+        entries = {key: collate([s[key] for s in batch], wrap, functions) for key in sample}
         return _like_mapping(sample, entries)
     if isinstance(sample, Sequence):
-        return _like_sequence(sample, [collate(column, wrap) for column in _columns(batch)])
+        return _like_sequence(sample, [collate(c, wrap, functions) for c in _columns(batch)])
     raise TypeError(UNKNOWN.format(found=type(sample)))
 
 

@@ -2,6 +2,7 @@
 
 import collections
 import copy
+import importlib
 import types
 
 import ml_dtypes
@@ -12,6 +13,7 @@ import torch.utils.data as theirs
 
 import jtoolbox as jt
 import jtoolbox.utils.data as data
+from tests.nn.both import both
 from tests.reference import assert_same, to_torch
 
 Pair = collections.namedtuple("Pair", "x y")
@@ -154,3 +156,43 @@ def test_what_cannot_be_collated_raises_pytorchs_error(name):
         theirs.default_collate(batch)
     with pytest.raises(type(expected.value), match=match):
         data.default_collate(batch)
+
+
+@both
+def test_types_of_ones_own_are_collated_by_their_function(lib):
+    class Box:
+        def __init__(self, value):
+            self.value = value
+
+    class Flat(Box):
+        pass
+
+    class Record(dict):
+        pass
+
+    def boxes(batch, *, collate_fn_map=None):
+        return [collate.collate([b.value for b in batch], collate_fn_map=collate_fn_map)]
+
+    collate = importlib.import_module(f"{lib.__name__}.utils.data._utils.collate")
+    own = {Box: boxes, Record: lambda batch, *, collate_fn_map=None: len(batch)}
+    functions = {**own, **collate.default_collate_fn_map}
+    batch = collate.collate([(Flat(1), "a"), (Flat(2), "b")], collate_fn_map=functions)
+    assert batch[0][0].tolist() == [1, 2]
+    assert list(batch[1]) == ["a", "b"]
+    assert collate.collate([Record(a=1), Record(a=2)], collate_fn_map=functions) == 2
+    collate.default_collate_fn_map.update(own)
+    try:
+        found = lib.utils.data.default_collate([{"x": Box(1.5)}, {"x": Box(2.5)}])
+    finally:
+        for kind in own:
+            del collate.default_collate_fn_map[kind]
+    assert found["x"][0].tolist() == [1.5, 2.5]
+    with pytest.raises(TypeError, match="Box"):
+        lib.utils.data.default_collate([Box(1)])
+
+
+@both
+def test_gradients_flow_through_a_batch_of_tensors(lib):
+    x = lib.ones(2, requires_grad=True)
+    lib.utils.data.default_collate([x[0], x[1] * 3]).sum().backward()
+    assert x.grad.tolist() == [1, 3]
