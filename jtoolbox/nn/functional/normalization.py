@@ -423,7 +423,7 @@ def local_response_norm(
     channels = x.shape[1]
     widths = [(0, 0), (size // 2, (size - 1) // 2)] + [(0, 0)] * (x.ndim - 2)
     squares = jnp.pad(x * x, widths)
-    total = sum(jax.lax.slice_in_dim(squares, i, i + channels, axis=1) for i in range(size))
+    total: Any = sum(jax.lax.slice_in_dim(squares, i, i + channels, axis=1) for i in range(size))
     if not is_float(x):  # whose mean is whole, as that of PyTorch's pooling
         x, total = (v.astype(dtypes.default_float()) for v in (x, total // size * size))
     return x / (k + alpha / size * total) ** beta
