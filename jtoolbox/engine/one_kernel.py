@@ -64,7 +64,8 @@ def one_kernel(function: Any, donated: tuple[int, ...], *args: Any) -> Callable[
     leaves = jax.tree.leaves(args)
     if doubtful is None or any(k < overwritten and leaves[k].nbytes > LARGE for k in doubtful):
         return None
-    jitted = jax.jit(_kernel(function, doubtful), donate_argnums=donated)
+    # What is inside of another jitted function must not have compiler options of its own.
+    jitted = jax.jit(_kernel(function.__wrapped__, doubtful), donate_argnums=donated)
     return lambda *args: jitted(*args)[0]
 
 

@@ -15,16 +15,27 @@ import jax.numpy as jnp
 # place of 0.12. Measure again with `python -m benchmarks.remedies`.
 FUSION = "xla_cpu_experimental_ynn_fusion_type"
 KEPT = "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE"
-CPU_OPTIONS = {"convolution": {FUSION: KEPT}}
+
+# NOTE: temporary memory on CPU. XLA asks for the temporary buffers of a program in one piece. glibc
+# takes a piece beyond 64 MiB, asked for by a thread other than the main one, from the kernel at
+# every run: 33,000 page faults a step of MobileNet, a third of its time. Smaller pieces come from
+# memory that is kept (`environment.reuse_memory`).
+PIECES = "xla_multiheap_size_constraint_per_heap"
+
+CPU_OPTIONS: dict[str, dict[str, Any]] = {
+    "": {PIECES: 48 * 2**20},  # of every program
+    "convolution": {FUSION: KEPT},
+}
 
 
 @functools.cache
 def _accepted(tag: str) -> bool:
     """Whether this version of XLA knows the options of a tag."""
+    (name,) = CPU_OPTIONS[tag]
     try:
         jax.jit(lambda x: x, compiler_options=CPU_OPTIONS[tag])(jnp.zeros(()))
     except Exception as error:  # XLA raises its own types; only an unknown option is expected
-        if FUSION not in str(error):
+        if name not in str(error):
             raise
         return False
     return True
@@ -35,7 +46,7 @@ def compiler_options(tags: Iterable[str]) -> dict[str, Any] | None:
     if jax.default_backend() != "cpu":
         return None
     found: dict[str, Any] = {}
-    for tag in tags:
+    for tag in ("", *tags):
         if tag in CPU_OPTIONS and _accepted(tag):
             found.update(CPU_OPTIONS[tag])
     return found or None
