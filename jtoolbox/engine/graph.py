@@ -144,6 +144,11 @@ class Node:
         return owner is not None and (owner._node is self or owner._grad is self)
 
 
+def passes(node: Node) -> bool:
+    """Whether gradients pass a node to its inputs: not a leaf that was made of others."""
+    return node.requires_grad and not node.flags & LEAF
+
+
 class Handle:
     """Base of `Tensor`: the slots that the engine reads and rebinds.
 

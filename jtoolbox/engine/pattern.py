@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from jtoolbox.engine.graph import FREED, LEAF, Call, Node
+from jtoolbox.engine.graph import FREED, LEAF, Call, Node, passes
 
 Picker = Callable[[Sequence[Any]], tuple[Any, ...]]
 
@@ -62,7 +62,7 @@ class Pattern(NamedTuple):
 
     key: tuple
     calls: list[Call]
-    grads: list[bool]
+    passing: list[bool]  # which calls gradients pass
     sources: Picker  # for each input, where the same value came first, or was computed
     leaves: Picker
     nodes: Picker  # those of the leaves that are no numbers
@@ -89,7 +89,7 @@ class Pattern(NamedTuple):
         return cls(
             key,
             [node.call for node in batch],
-            [node.requires_grad for node in batch],
+            [passes(node) for node in batch],
             picker(sources),
             picker(leaves),
             picker([k for k in leaves if values[k].__class__ is Node]),
@@ -102,7 +102,7 @@ class Pattern(NamedTuple):
 
     def fits(self, batch: Sequence[Node]) -> list[Any] | None:
         """The inputs and results of a batch of this pattern; None for any other."""
-        if [n.call for n in batch] != self.calls or [n.requires_grad for n in batch] != self.grads:
+        if [n.call for n in batch] != self.calls or [passes(n) for n in batch] != self.passing:
             return None
         values, count = _values(batch)
         if self.sources(values) != tuple(values[:count]):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from jtoolbox.engine.graph import FREED, LEAF, Call, Node
+from jtoolbox.engine.graph import FREED, LEAF, Call, Node, passes
 from jtoolbox.engine.pattern import Pattern, kind_of
 
 
@@ -218,11 +218,6 @@ def _replaced(leaves: list[Any], stamp: int) -> list[int]:
         if new.aval is leaf.aval and owner._grad is not leaf:
             slots.append(slot)
     return slots
-
-
-def passes(node: Node) -> bool:
-    """Whether gradients pass a node to its inputs: not a leaf that was made of others."""
-    return node.requires_grad and not node.flags & LEAF
 
 
 def pick(i: int, aval: Any) -> Call:

@@ -141,6 +141,20 @@ def test_frozen_parameters_do_not_fit_the_step_before(fitted):
     np.testing.assert_array_equal(model[0].weight.detach().numpy(), frozen)
 
 
+def test_a_leaf_made_of_others_does_not_fit_what_passes_gradients(fitted):
+    w = jt.tensor(RNG.normal(size=(4, 3)).astype("f"), requires_grad=True)
+    for leaf in (False, True, False, True):
+        w.grad = None
+        scaled = w * 3
+        x = scaled.detach() if leaf else scaled.reshape(4, 3)
+        if leaf:
+            x.requires_grad_()
+        x.square().sum().backward()
+        assert (w.grad is None) == leaf
+        found = x.grad if leaf else w.grad / 3
+        np.testing.assert_allclose(found.numpy(), 6 * w.detach().numpy(), 1e-5)
+
+
 def test_a_shared_weight_does_not_fit_two(fitted):
     for shared in (False, True, False, True):
         jt.manual_seed(0)
