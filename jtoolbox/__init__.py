@@ -42,6 +42,7 @@ from jtoolbox import (
     xpu,
 )
 from jtoolbox import assembly as _assembly
+from jtoolbox import foreach as _foreach
 from jtoolbox.amp.autocast_mode import (
     autocast,
     autocast_decrement_nesting,
@@ -246,4 +247,6 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> object:
     if name == "distributions":  # fifty modules that most programs do not need
         return _importlib.import_module("jtoolbox.distributions")
+    if name.startswith(_foreach.PREFIX) and (function := _foreach.find(name)) is not None:
+        return function
     raise AttributeError(_missing_name(name, [n for n in globals() if not n.startswith("_")]))
