@@ -26,6 +26,7 @@ from jtoolbox.engine.handles import RemovableHandle
 from jtoolbox.engine.modes import mode
 from jtoolbox.engine.realize import flush, fresh
 from jtoolbox.engine.record import PICK, Array, Hooks, after_step, node_of, op, value_of, wrap
+from jtoolbox.engine.trace import Untraceable
 
 if TYPE_CHECKING:
     from jtoolbox.tensor_operators import Operators
@@ -764,6 +765,8 @@ def roots_of(
     roots, given = [], []
     for output, gradient in zip(outputs, gradients, strict=True):
         node = node_of(output)
+        if node.flags & TRACED:
+            raise Untraceable(_TRACED_BACKWARD)
         if not node.requires_grad:
             raise RuntimeError(
                 "element 0 of tensors does not require grad and does not have a grad_fn: it "
@@ -858,6 +861,10 @@ def _holds_tensors(data: Any) -> bool:
     )
 
 
+_TRACED_BACKWARD = (
+    "backward() and autograd.grad() differentiate tensors with values, and this one is being "
+    "traced by JAX (in functional_call, func.grad, vmap or jit). Use func.grad or jax.grad inside."
+)
 _ARRAYS = (np.ndarray, np.generic, jax.Array, Tensor)
 _NUMBERS = frozenset((bool, int, float, complex))
 

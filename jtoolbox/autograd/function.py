@@ -34,7 +34,7 @@ from jtoolbox.engine.record import (
     wrap,
 )
 from jtoolbox.engine.replay import conjugate
-from jtoolbox.engine.trace import TensorTrace
+from jtoolbox.engine.trace import TensorTrace, Untraceable
 from jtoolbox.tensor import Tensor, roots_of, wanted_nodes
 
 __all__ = [
@@ -57,12 +57,8 @@ WRITTEN = (
 )
 
 
-class Written(RuntimeError):
-    """Raised while tracing, by a `forward` that writes its inputs."""
-
-
 # What shows that a Function's Python cannot be traced.
-VALUES = (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError, Written)
+VALUES = (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError, Untraceable)
 _UNUSED = (
     "One of the differentiated Tensors appears to not have been used in the graph. Set "
     "allow_unused=True if this is the desired behavior (its gradient is then None)."
@@ -370,7 +366,7 @@ def _custom(
             else:
                 out = cls.forward(ctx, *given)
             if [node_of(given[place]) for place in places] != before or ctx.dirty:
-                raise Written(WRITTEN.format(name=cls.__name__))
+                raise Untraceable(WRITTEN.format(name=cls.__name__))
         return out, ctx
 
     def raw(value: Any) -> Any:

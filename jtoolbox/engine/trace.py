@@ -24,6 +24,10 @@ class HoldsGradients(Exception):
     """A traced function reads a Tensor from outside through which gradients should flow."""
 
 
+class Untraceable(RuntimeError):
+    """A traced function does what needs values: a backward pass, a write to its arguments."""
+
+
 class TensorTrace:
     """Inside, Tensors hold JAX's values and operations run as pure functions on them.
 

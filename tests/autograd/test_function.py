@@ -118,3 +118,40 @@ def test_a_gradient_that_a_hook_keeps_stays_when_another_hook_replaces_it():
         (x * 2).sum().backward()
         assert kept[0].tolist() == [1, 1, 1]
         assert x.grad.tolist() == [8, 8, 8]
+
+
+def test_a_backward_pass_inside_of_backward_is_pytorchs():
+    def gradients(lib):
+        class Recomputed(lib.autograd.Function):
+            @staticmethod
+            def forward(ctx, x, layer):
+                ctx.x, ctx.layer = x.detach(), layer
+                with lib.no_grad():
+                    return x + layer(x)
+
+            @staticmethod
+            def backward(ctx, grad):
+                x = ctx.x.detach().requires_grad_()
+                with lib.enable_grad():
+                    y = x + ctx.layer(x)
+                lib.autograd.backward(y, grad)
+                return x.grad, None
+
+        layer = lib.nn.Linear(3, 3)
+        with lib.no_grad():
+            layer.weight.copy_(lib.arange(9.0).reshape(3, 3) / 10)
+            layer.bias.zero_()
+        x = lib.arange(6.0).reshape(2, 3).requires_grad_()
+        Recomputed.apply(x * 1.0, layer).square().sum().backward()
+        return x.grad.tolist(), layer.weight.grad.tolist(), layer.bias.grad.tolist()
+
+    np.testing.assert_allclose(*[np.concatenate([np.ravel(g) for g in gradients(lib)])
+                                 for lib in (jt, torch)], 1e-5)  # fmt: skip
+
+
+def test_a_backward_pass_of_what_is_traced_raises():
+    def step(x):
+        (x * x).sum().backward()
+
+    with pytest.raises(RuntimeError, match="being traced by JAX"):
+        jt.func.grad(lambda x: (step(x), x.sum())[1])(jt.ones(3))
