@@ -16,7 +16,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from jtoolbox.engine.few_rows import TAG, touching_few_rows
 from jtoolbox.engine.graph import Node
-from jtoolbox.engine.layouts import channels_last
+from jtoolbox.engine.layouts import channels_last, layouts_chosen
 from jtoolbox.engine.one_kernel import first_run
 from jtoolbox.engine.pattern import picker
 from jtoolbox.engine.plan import Gathered, Plan, make_plan
@@ -139,7 +139,7 @@ def evaluation(plan: Plan) -> Callable[[list[Any]], tuple[list[Any], Any]]:
     tags = {tag for step in plan.steps for tag in step.call.tags}
     if TAG in tags:
         evaluate = touching_few_rows(evaluate)
-    if "convolution" in tags and jax.default_backend() == "cpu":
+    if "convolution" in tags and layouts_chosen():
         evaluate = summing_together(channels_last(evaluate))
     return evaluate
 

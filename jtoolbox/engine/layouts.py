@@ -6,11 +6,14 @@ fifth (890 ms, 710 without). `channels_last` evaluates a program such that the
 axes of a value may stand in another order than the program says: a transposition is only noted, a
 convolution gives its result channels last, and operations that do not care follow their inputs.
 What cares gets the array in the order the program says. The values are the same.
+
+`JTOOLBOX_CHANNELS_LAST=0` turns it off.
 """
 
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -47,6 +50,11 @@ class Spread(NamedTuple):
         places = [order[axis] for axis in self.axes]
         array = lax.transpose(self.array, _sorting(places))
         return lax.broadcast_in_dim(array, _moved(self.shape, order), sorted(places))
+
+
+def layouts_chosen() -> bool:
+    """Whether programs with convolutions are to be channels last on the present backend."""
+    return jax.default_backend() == "cpu" and os.environ.get("JTOOLBOX_CHANNELS_LAST", "1") != "0"
 
 
 def channels_last(function: Callable[..., Any]) -> Callable[..., Any]:

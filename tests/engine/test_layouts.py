@@ -160,17 +160,21 @@ def test_any_reshape_of_transposed_axes_is_right(data):
     np.testing.assert_array_equal(channels_last(program)(x), program(x))
 
 
-@pytest.mark.parametrize("layer", [jt.nn.Conv2d(3, 4, 3), jt.nn.Flatten()])
-def test_programs_with_convolutions_are_channels_last(layer, monkeypatch):
+@pytest.mark.parametrize(
+    ("layer", "setting"), [(jt.nn.Conv2d(3, 4, 3), "1"), (jt.nn.Conv2d(3, 4, 3), "0"),
+                           (jt.nn.Flatten(), "1")],
+)  # fmt: skip
+def test_programs_with_convolutions_are_channels_last(layer, setting, monkeypatch):
     turned = []
+    monkeypatch.setenv("JTOOLBOX_CHANNELS_LAST", setting)
 
     def spy(function):
         turned.append(function)
         return channels_last(function)
 
     monkeypatch.setattr(compile, "channels_last", spy)
-    x = jt.tensor(RNG.normal(size=(2, 3, 7, len(turned) + 9)).astype("f"), requires_grad=True)
+    x = jt.tensor(RNG.normal(size=(2, 3, 7, 9 + int(setting))).astype("f"), requires_grad=True)
     loss = layer(x).square().sum()
     loss.backward()
     assert np.isfinite(x.grad.numpy()).all()
-    assert len(turned) == isinstance(layer, jt.nn.Conv2d)
+    assert len(turned) == (setting == "1" and isinstance(layer, jt.nn.Conv2d))
