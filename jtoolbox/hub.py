@@ -7,7 +7,7 @@ import re
 from typing import Any
 from urllib.parse import urlparse
 
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 __all__ = ["HASH_REGEX", "download_url_to_file", "get_dir", "help", "list", "load",
            "load_state_dict_from_url", "set_dir", "tqdm", "urlparse"]  # fmt: skip

@@ -336,6 +336,8 @@ class Op:
                 args[i] = freeze(args[i])
         if self.check is not None:
             self.check(*[_checkable(a) for a in args])
+        for i in self.operands:
+            args[i] = tuple(map(_of_jax, args[i])) if i in self.sequences else _of_jax(args[i])
         return self.body(args)
 
     def call_for(self, key: tuple, args: list[Any], inputs: list[Any]) -> Call:
@@ -496,6 +498,11 @@ def freeze(value: Any) -> Any:
     if isinstance(value, slice):
         return ("slice", value.start, value.stop, value.step)
     return value
+
+
+def _of_jax(value: Any) -> Any:
+    """An array of NumPy's as JAX's, whose type is then what JAX makes of it."""
+    return jnp.asarray(value) if isinstance(value, (np.ndarray, np.generic)) else value
 
 
 def _checkable(value: Any) -> Any:

@@ -43,7 +43,7 @@ def _replicated(x: Any, axis: int, low: int, high: int) -> list[Any]:
 
     def repeated(edge: int, count: int) -> Any:
         shape = (*x.shape[:axis], count, *x.shape[axis + 1 :])
-        return spread(_part(x, axis, edge, 1), shape)
+        return jnp.broadcast_to(spread(_part(x, axis, edge, 1), shape), shape)
 
     return [repeated(0, low), x, repeated(size - 1, high)]
 

@@ -287,3 +287,12 @@ def test_under_jit_and_vmap_nothing_changes():
         np.testing.assert_allclose(jax.jit(jax.vmap(f))(x), f(x), rtol=1e-6)
     rows = jax.vmap(lambda v: F.softmax(v, dim=-1))(x)
     np.testing.assert_allclose(rows, F.softmax(x, dim=2), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["silu", "mish", "softsign", "tanhshrink", "logsigmoid", "glu"])
+def test_arrays_of_numpys_float64_are_jaxs_without_a_warning(name):
+    array = np.linspace(-1, 1, 6)
+    found = getattr(F, name)(array)
+    expected = getattr(F, name)(jnp.asarray(array))
+    assert isinstance(found, jax.Array)
+    np.testing.assert_array_equal(found, expected)
