@@ -26,6 +26,8 @@ SETS = {
         f"{MEMORY},arena",
         "no_mmap,trim,pad",
         "dot_fusion",
+        "sum_fusion",
+        "sum_fusion,pieces",
         "reshape_pool",
         "nhwc",
         "dot_fusion,reshape_pool,nhwc",

@@ -66,8 +66,7 @@ def gather(
         return _gather(batch, rest, unread)
     kind = kind_of(batch, unread)
     pattern = _patterns.get(kind)
-    values = None if pattern is None else pattern.fits(batch)
-    if pattern is not None and values is not None:
+    if pattern is not None and (values := pattern.fits(batch)) is not None:
         if unread is not None:
             unread += pattern.unread(values)
         leaves, outputs = list(pattern.leaves(values)), list(pattern.outputs(values))

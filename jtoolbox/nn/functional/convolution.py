@@ -41,13 +41,12 @@ _MOST_SEPARATE_GROUPS = 8
 
 def convolve(x: Any, w: Any, stride: Sizes, pads: Pads, dilation: Sizes, groups: int) -> Any:
     """x (N, C, *sizes) correlated with w (O, C / groups, *kernel)."""
-    if jax.default_backend() != "cpu":
-        return _xla(x, w, stride, pads, dilation, groups)
-    route = _cpu_route(w.shape, stride, pads, dilation, groups)
-    if route is _xla:
-        return _xla(x, w, stride, pads, dilation, groups)
-    # XLA's convolution sums halves in float32; the routes' own sums would round each term.
-    return route(wide(x), wide(w), stride, pads, dilation, groups).astype(x.dtype)
+    cpu = jax.default_backend() == "cpu"
+    route = _cpu_route(w.shape, stride, pads, dilation, groups) if cpu else _xla
+    if route is not _xla:  # halves are summed in float32, as XLA's convolution does by itself
+        x, w, dtype = wide(x), wide(w), x.dtype
+        return route(x, w, stride, pads, dilation, groups).astype(dtype)
+    return _xla(x, w, stride, pads, dilation, groups)
 
 
 def _cpu_route(shape: Sizes, stride: Sizes, pads: Pads, dilation: Sizes, groups: int) -> Any:
