@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jtoolbox.engine.closure import recorded_all
+from jtoolbox.engine.closure import recorded
 from jtoolbox.engine.graph import Call, Handle, intern_aval, leaf_node
 from jtoolbox.engine.modes import enable_grad, mode
 from jtoolbox.engine.record import (
@@ -184,7 +184,7 @@ class _Body:
         before, mode.functional = mode.functional, None
         try:
             with enable_grad():
-                self.program, self.held = recorded_all(call, avals)
+                self.program, self.held = recorded(call, avals)
         finally:
             mode.functional = before
         self.given = places

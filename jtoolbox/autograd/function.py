@@ -11,6 +11,7 @@ import numpy as np
 
 from jtoolbox import ops
 from jtoolbox.autograd import on_host
+from jtoolbox.autograd.returned import fitted, listed
 from jtoolbox.engine import autocast
 from jtoolbox.engine.backward import backward as _backward
 from jtoolbox.engine.backward import gradients
@@ -198,7 +199,8 @@ class Context:
         self.dirty = tensors
 
     def set_materialize_grads(self, value: bool) -> None:
-        """Whether missing gradients of outputs come as zeros. They always do here."""
+        """Whether missing gradients of outputs come as zeros; they do in any case where the Python
+        is traced (see `Function`)."""
         self._materialize = value
 
 
@@ -330,17 +332,6 @@ class _Rest:
         return tuple(results) if self.many else results[0]
 
 
-def _summed(gradient: Any, shape: tuple[int, ...]) -> Any:
-    """The gradient summed over the dimensions by which `shape` was broadcast to its own."""
-    extra = gradient.ndim - len(shape)
-    if extra < 0 or any(
-        n not in (1, m) for n, m in zip(shape, gradient.shape[extra:], strict=True)
-    ):
-        return gradient
-    axes = tuple(extra + i for i, n in enumerate(shape) if n != gradient.shape[extra + i])
-    return gradient.sum((*range(extra), *axes), keepdims=True).reshape(shape)
-
-
 def _custom(
     cls: type[Function],
     args: list[Any],
@@ -406,35 +397,16 @@ def _custom(
             for place, cotangent in zip(rest.places, cotangents, strict=True):
                 grads[place] = wrap(leaf_node(conjugate(_plain(cotangent))))
             results = cls.backward(ctx, *grads)
-        results = list(results) if isinstance(results, (tuple, list)) else [results]
-        if len(results) < len(args) or any(r is not None for r in results[len(args) :]):
-            raise RuntimeError(
-                f"function {cls.__name__}Backward returned an incorrect number of gradients "
-                f"(expected {len(args)}, got {len(results)})"
-            )
-        found = []
-        for place, array in zip(places, arrays, strict=True):
-            gradient = raw(results[place])
-            if gradient is not None and not hasattr(gradient, "shape"):
-                raise RuntimeError(
-                    f"expected Variable or None (got {type(gradient).__name__}): gradient {place} "
-                    f"of {cls.__name__}Backward"
-                )
-            if not jnp.issubdtype(array.dtype, jnp.inexact):
-                found.append(np.zeros(array.shape, jax.dtypes.float0))
-            elif gradient is None:
-                found.append(jnp.zeros_like(array))
-            else:
-                if gradient.shape != array.shape:
-                    gradient = _summed(gradient, array.shape)
-                if gradient.shape != array.shape:
-                    raise RuntimeError(
-                        f"Function {cls.__name__}Backward returned an invalid gradient at index "
-                        f"{place} - got {list(gradient.shape)} but expected shape compatible with "
-                        f"{list(array.shape)}"
-                    )
-                found.append(conjugate(gradient.astype(array.dtype)))
-        return tuple(found)
+        results = listed(cls.__name__, results, len(args))
+        return tuple(gradient(results[p], p, a) for p, a in zip(places, arrays, strict=True))
+
+    def gradient(returned: Any, place: int, array: Any) -> Any:
+        if not jnp.issubdtype(array.dtype, jnp.inexact):
+            return np.zeros(array.shape, jax.dtypes.float0)
+        if returned is None:
+            return jnp.zeros_like(array)
+        found = fitted(cls.__name__, place, raw(returned), array.shape)
+        return conjugate(found.astype(array.dtype))
 
     function.defvjp(forward, backward)
     return function

@@ -13,6 +13,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from jtoolbox.autograd.returned import fitted, listed
 from jtoolbox.dtypes import from_numpy
 from jtoolbox.engine.graph import PINNED, Handle, Node
 from jtoolbox.engine.modes import mode, no_grad
@@ -24,11 +25,6 @@ __all__ = ["apply", "possible"]
 CHANGED = (
     "one of the variables needed for gradient computation has been modified by an inplace "
     "operation: a tensor that {name} saved was changed after it was used."
-)
-COUNT = "function {name} returned an incorrect number of gradients (expected {want}, got {got})"
-SHAPE = (
-    "Function {name} returned an invalid gradient at index {place} - got {got} but expected shape "
-    "compatible with {want}"
 )
 
 
@@ -75,10 +71,8 @@ class HostSegment(Segment):
         given = [self._given(c, k) for k, c in enumerate(cotangents)]
         with no_grad():
             found = self.cls.backward(self.ctx, *given)
-        found = list(found) if isinstance(found, (tuple, list)) else [found]
-        if len(found) < self.count or any(f is not None for f in found[self.count :]):
-            raise RuntimeError(COUNT.format(name=self.name, want=self.count, got=len(found)))
-        return [self._checked(found[p], p, w) for p, w in zip(self.places, self.wrt, strict=True)]
+        found = listed(self.cls.__name__, found, self.count)
+        return [self._gradient(found[p], p, w) for p, w in zip(self.places, self.wrt, strict=True)]
 
     def _given(self, cotangent: Node | None, k: int) -> Any:
         aval = self.results[k]
@@ -89,13 +83,11 @@ class HostSegment(Segment):
         owner = None if cotangent.owner is None else cotangent.owner()
         return owner if owner is not None and owner._node is cotangent else wrap(cotangent)
 
-    def _checked(self, gradient: Any, place: int, of: Node) -> Node:
-        if gradient is None:
+    def _gradient(self, returned: Any, place: int, of: Node) -> Node:
+        if returned is None:
             return Node(of.aval, np.zeros(of.aval.shape, of.aval.dtype), flags=PINNED)
-        if tuple(gradient.shape) != of.aval.shape:
-            got, want = list(gradient.shape), list(of.aval.shape)
-            raise RuntimeError(SHAPE.format(name=self.name, place=place, got=got, want=want))
-        return node_of(gradient.detach().to(from_numpy(of.aval.dtype)))
+        found = fitted(self.cls.__name__, place, returned, of.aval.shape)
+        return node_of(found.detach().to(from_numpy(of.aval.dtype)))
 
 
 def apply(cls: Any, ctx: Any, args: tuple) -> Any:

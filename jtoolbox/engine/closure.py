@@ -18,7 +18,7 @@ from jtoolbox.engine.record import DEMANDED, Hooks, node_of, wrap
 from jtoolbox.engine.region import Numbers
 from jtoolbox.engine.replay import Evaluation
 
-__all__ = ["Program", "recorded", "recorded_all"]
+__all__ = ["Program", "recorded"]
 
 _VALUE = (
     "a function that is mapped over elements must not depend on values (an `if` on a Tensor, "
@@ -30,30 +30,21 @@ _programs: dict[tuple, Program] = {}
 
 
 class Program:
-    """The pure function: called with its arguments, and the values of what it read from outside.
+    """The pure function of its arguments and of the values that it read from outside.
 
-    It gives a tuple of results, or with `single` one.
+    It gives a tuple of results.
     """
-
-    single = True
 
     def __init__(self, plan: Plan, arguments: Sequence[int | None], held: Sequence[int]):
         self.plan, self.arguments, self.held = plan, arguments, held
 
-    def __call__(self, arguments: Sequence[Any], held: Sequence[Any]) -> Any:
+    def __call__(self, arguments: Sequence[Any], held: Sequence[Any]) -> tuple[Any, ...]:
         values = dict(zip(self.held, held, strict=True))
         values.update(
             (slot, v) for slot, v in zip(self.arguments, arguments, strict=True) if slot is not None
         )
         evaluation = Evaluation(self.plan, values, (), {}, inside=True)
-        results = tuple(evaluation.need(place) for place in self.plan.outputs)
-        return results[0] if self.single else results
-
-
-class Programs(Program):
-    """A pure function that gives a tuple of results."""
-
-    single = False
+        return tuple(evaluation.need(place) for place in self.plan.outputs)
 
 
 class _Recording:
@@ -92,41 +83,32 @@ def _call(function: Callable[..., Any], arguments: Sequence[Any]) -> tuple[Any, 
     return result, region
 
 
-def recorded(function: Callable[..., Any], avals: Sequence[Aval]) -> tuple[Program, list[Any]]:
-    """The program of a function of Tensors with these avals, and the Tensors it holds.
+def recorded(
+    function: Callable[..., Sequence[Any]], avals: Sequence[Aval]
+) -> tuple[Program, list[Any]]:
+    """The program of a function from Tensors with these avals to several, and the Tensors it holds.
 
     Two calls that record the same give the same program. Raises RuntimeError for a function that
-    looks at values, draws random numbers or writes, TypeError where it returns no Tensor.
+    looks at values, draws random numbers or writes, TypeError where it returns what is no Tensor.
     """
-    return _recorded(function, avals, Program)
-
-
-def recorded_all(function: Callable[..., Any], avals: Sequence[Aval]) -> tuple[Program, list[Any]]:
-    """The same of a function that returns a list of Tensors."""
-    return _recorded(function, avals, Programs)
-
-
-def _recorded(
-    function: Callable[..., Any], avals: Sequence[Aval], kind: type[Program]
-) -> tuple[Program, list[Any]]:
     if mode.finished is not None and mode.capture is None:
         Hooks.run_finished(mode.finished)
     nodes = [Node(a, Placeholder(a), requires_grad=a.inexact) for a in avals]
-    result, region = _call(function, [wrap(n) for n in nodes])
-    results = [result] if kind.single else result
-    if not all(isinstance(r, Handle) for r in results):
-        raise TypeError(f"the function must return one Tensor, got {type(result).__name__}")
+    results, region = _call(function, [wrap(n) for n in nodes])
+    for result in results:
+        if not isinstance(result, Handle):
+            raise TypeError(f"the function must return one Tensor, got {type(result).__name__}")
     numbers = Numbers(region)
     outs = tuple([numbers.place(node_of(r)) for r in results])
     slots = [numbers.places.get(n) for n in nodes]
     held = [(-1 - k, v) for k, v in enumerate(numbers.leaves) if -1 - k not in slots]
     code = tuple(node.call.id for node in region)
     wiring = tuple(tuple(step[1:]) for step in numbers.steps)
-    key = (kind, code, wiring, outs, tuple(slots))
+    key = (code, wiring, outs, tuple(slots))
     program = _programs.get(key)
     if program is None:
         plan = Plan(tuple(numbers.steps), len(numbers.leaves), outs, (), (), ())
-        program = _programs[key] = kind(plan, slots, [slot for slot, _ in held])
+        program = _programs[key] = Program(plan, slots, [slot for slot, _ in held])
     return program, [_handle(v) for _, v in held]
 
 

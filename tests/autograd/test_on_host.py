@@ -120,3 +120,45 @@ def test_a_result_without_gradient_adds_nothing_however_steep_it_is(library):
     assert steep.item() == 0
     loss.backward()
     assert x.grad.item() == 2
+
+
+@LIBRARIES
+def test_a_gradient_of_the_broadcast_shape_is_summed_to_the_input(library):
+    class Product(library.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, y):
+            ctx.large = x.sum().item() > 1
+            return x * y
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return library.stack([gradient, gradient]), gradient
+
+    x = library.ones(1, 3, requires_grad=True)
+    y = library.ones(2, 3, requires_grad=True)
+    Product.apply(x, y).sum().backward()
+    assert x.grad.tolist() == [[4.0, 4.0, 4.0]]
+    assert y.grad.tolist() == [[1.0, 1.0, 1.0]] * 2
+
+
+@LIBRARIES
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        (lambda library: 2.0, r"expected Variable or None \(got float\)"),
+        (lambda library: library.ones(7), r"at index 0 - got \[7\] but expected shape .* \[1, 3\]"),
+    ],
+)
+def test_a_gradient_that_does_not_fit_raises(library, returned, message):
+    class Wrong(library.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * float(x.sum())
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return returned(library)
+
+    x = library.ones(1, 3, requires_grad=True)
+    with pytest.raises(RuntimeError, match=message):
+        Wrong.apply(x).sum().backward()

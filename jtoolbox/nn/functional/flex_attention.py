@@ -105,7 +105,7 @@ def _flex(
     mask_program: Any,
 ) -> tuple[Array, Array, Array]:
     def bound(program: Any, held: Any) -> Any:
-        return None if program is None else lambda *place: program(place, held)
+        return None if program is None else lambda *place: program(place, held)[0]
 
     score_mod, mask_mod = bound(score_program, score_held), bound(mask_program, mask_held)
     return _attention(query, key, value, scale, score_mod, mask_mod, blocks or None)
@@ -114,7 +114,7 @@ def _flex(
 @op(name="flex_mask", creates=True)
 def _mask(held: Sequence[Array], program: Any, sizes: tuple[int, ...], scored: bool) -> Array:
     score = jnp.zeros(sizes, np.float32) if scored else None
-    return _mapped(lambda *place: program(place, held), "the function", score, sizes)
+    return _mapped(lambda *place: program(place, held)[0], "the function", score, sizes)
 
 
 # --- from Tensors or arrays ----------------------------------------------------------------------
@@ -126,7 +126,7 @@ def elementwise_mask(function: Callable[..., Any], sizes: Sequence[int], scored:
         score = jnp.zeros(tuple(sizes), np.float32) if scored else None
         return wrap(leaf_node(_mapped(_on_arrays(function, True), "the function", score, sizes)))
     avals = [intern_aval((), np.dtype(np.float32))] * scored + [_INDEX] * 4
-    program, held = recorded(function, avals)
+    program, held = _program(function, avals)
     return _mask(held, program, tuple(sizes), scored)
 
 
@@ -157,7 +157,10 @@ def flex_attention_of(
 
 
 def _program(function: Any, avals: Sequence[Any]) -> tuple[Any, list[Any]]:
-    return (None, []) if function is None else recorded(function, avals)
+    """The function as a program of one result, and the Tensors it holds."""
+    if function is None:
+        return None, []
+    return recorded(lambda *place: [function(*place)], avals)
 
 
 def _check_types(*arrays: Any) -> None:
