@@ -229,6 +229,7 @@ class Op:
         self.promote: tuple[str, ...] = settings.pop("promote", ())
         self.promote_float: bool = settings.pop("promote_float", False)
         self.refuses: tuple[str, ...] = settings.pop("refuses", ())
+        self.wide: bool = settings.pop("wide", False)
         self.view: bool = settings.pop("view", False)
         self.write = settings.pop("write", None)
         self.check = settings.pop("check", None)
@@ -307,6 +308,15 @@ class Op:
             args = self.promotion(list(args))
         if self.refuses:
             dtypes.refuse(self.name, args[self.operands[0]], *self.refuses)
+        if self.wide and dtypes.is_half(args[self.operands[0]].dtype):
+            args = list(args)
+            x = args[self.operands[0]]
+            args[self.operands[0]] = x.astype(np.float32)
+            return self.run(args).astype(x.dtype)
+        return self.run(args)
+
+    def run(self, args: Sequence[Any]) -> Any:
+        """The function of arguments in the order of its parameters."""
         if not self.keyword_only:
             return self.function(*args)
         first = self.keyword_only[0]
@@ -634,7 +644,8 @@ def op(function: Any = None, **settings: Any) -> Any:
     Parameters annotated `Array` are operands, `Sequence[Array]` lists of them, `Key` a random key;
     the others are static. Settings: `promote` (names of operands cast to PyTorch's common type),
     `promote_float` (integers among them become floats), `refuses` (kinds of numbers, as in
-    `dtypes.refuse`, that the first operand may not hold), `saves` (what PyTorch's backward reads:
+    `dtypes.refuse`, that the first operand may not hold), `wide` (the first operand, if of 16 bits,
+    is float32 inside, and the result rounded once), `saves` (what PyTorch's backward reads:
     "inputs", "output", "both" or "none"), `differentiable`, `view` (the result is a view of the
     first operand) with `write(base, value, ...)`, `check(...)` for values known on the host,
     `creates` (returns Tensors though it has no tensor operand) with `host` (the same by NumPy,

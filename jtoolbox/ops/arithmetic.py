@@ -13,7 +13,8 @@ from jtoolbox import dtypes
 from jtoolbox.engine import Array, numpy_names, op
 from jtoolbox.engine.graph import NO_DERIVATIVE
 from jtoolbox.engine.record import check_broadcast, spread
-from jtoolbox.ops.elementwise import as_float, is_complex, is_integer, widened
+from jtoolbox.ops.elementwise import as_float, is_complex, is_integer
+from jtoolbox.ops.halves import wide
 
 __all__ = [
     *("add", "addcdiv", "addcmul", "div", "divide", "float_power", "floor_divide", "fmod"),
@@ -243,8 +244,8 @@ def pow(input: Array, exponent: Array) -> Array:
 def float_power(input: Array, exponent: Array) -> Array:
     """input to the power of exponent, computed in double precision."""
     x, n = promoted(input, exponent)
-    wide = dtypes.canonical(jnp.complex128 if is_complex(x) else jnp.float64)
-    return jnp.power(x.astype(wide), n.astype(wide))
+    double = dtypes.canonical(jnp.complex128 if is_complex(x) else jnp.float64)
+    return jnp.power(x.astype(double), n.astype(double))
 
 
 @op
@@ -252,8 +253,7 @@ def ldexp(input: Array, other: Array) -> Array:
     """input * 2^other."""
     x, y = jnp.asarray(input), jnp.asarray(other)
     common = dtypes.canonical(dtypes.result_type(x, y, 1.0))
-    (power,) = widened(y.astype(common))
-    return x.astype(common) * jnp.exp2(power).astype(common)
+    return x.astype(common) * jnp.exp2(wide(y.astype(common))).astype(common)
 
 
 # Combinations
@@ -271,7 +271,7 @@ def lerp(input: Array, end: Array, weight: Array) -> Array:
             f"expected dtype {dtypes.from_numpy(input.dtype)} for `end` but got dtype "
             f"{dtypes.from_numpy(end.dtype)}"
         )
-    x, y, w = widened(input, end, jnp.asarray(weight).astype(input.dtype))
+    x, y, w = map(wide, (input, end, jnp.asarray(weight).astype(input.dtype)))
     near = jnp.abs(w) < 0.5
     return jnp.where(near, x + w * (y - x), y - (y - x) * (1 - w)).astype(input.dtype)
 
@@ -283,7 +283,7 @@ def _times(value: Array | None, x: Array) -> Array:
 @op(promote=("input", "tensor1", "tensor2"), refuses=("bool",))
 def addcmul(input: Array, tensor1: Array, tensor2: Array, *, value: Array | None = None) -> Array:
     """input + value * tensor1 * tensor2, where value is 1 if not given."""
-    x, first, second = widened(input, tensor1, tensor2)
+    x, first, second = map(wide, (input, tensor1, tensor2))
     return (x + _times(value, first) * second).astype(input.dtype)
 
 
@@ -299,7 +299,7 @@ def addcdiv(input: Array, tensor1: Array, tensor2: Array, *, value: Array | None
             "float for a true division, or use trunc(tensor1 / tensor2)."
         )
     common = promoted(input, tensor1, tensor2)
-    x, numerator, denominator = widened(*common)
+    x, numerator, denominator = map(wide, common)
     return (x + _times(value, numerator) / denominator).astype(common[0].dtype)
 
 

@@ -13,7 +13,6 @@ import numpy as np
 from jtoolbox import dtypes
 from jtoolbox.engine import Array, op
 from jtoolbox.ops import return_types
-from jtoolbox.ops.halves import wide
 
 __all__ = [
     *("abs", "absolute", "acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh"),
@@ -43,11 +42,6 @@ def is_complex(x: Array) -> bool:
     return jnp.issubdtype(x.dtype, jnp.complexfloating)
 
 
-def widened(*operands: Array) -> list[Array]:
-    """Half precision as float32, so that a result is rounded once."""
-    return [wide(x) for x in operands]
-
-
 # Exponentials, logarithms, roots
 
 
@@ -57,11 +51,10 @@ def exp(input: Array) -> Array:
     return jnp.exp(input)
 
 
-@_to_float(saves="output")
+@_to_float(saves="output", wide=True)
 def exp2(input: Array) -> Array:
     """2 to the power of each element."""
-    (x,) = widened(input)
-    return jnp.exp2(x).astype(input.dtype)
+    return jnp.exp2(input)
 
 
 @_to_float(saves="output")

@@ -11,7 +11,6 @@ import numpy as np
 from jtoolbox import dtypes
 from jtoolbox.engine import Array, numpy_names, op
 from jtoolbox.ops.dims import canonical_dim
-from jtoolbox.ops.elementwise import widened
 from jtoolbox.ops.host import host_value, like
 from jtoolbox.ops.indexing import cast_value, check_bounds, getitem
 from jtoolbox.ops.shape import broadcast_shape, broadcast_to, reshape
@@ -74,7 +73,8 @@ def _check_gather(input: Any, dim: int, index: Any, sparse_grad: bool) -> None:
     check_range(index, input.shape[dim] if input.shape else 1, dim)
 
 
-@op(check=_check_gather, saves="none")
+# Their gradients sum what was taken more than once: halves in float32.
+@op(check=_check_gather, saves="none", wide=True)
 def gather(input: Array, dim: int, index: Array, *, sparse_grad: bool = False) -> Array:
     """The elements at the places that `index` names along `dim`.
 
@@ -90,9 +90,8 @@ def gather(input: Array, dim: int, index: Array, *, sparse_grad: bool = False) -
     check_index_shape("gather", input.shape, index, dim)
     if not index.ndim:
         return jnp.reshape(input, (1,)).at[index].get(mode="fill")
-    (x,) = widened(jnp.atleast_1d(input))  # whose gradient sums what was taken more than once
-    out = x.at[along(x, index, dim)].get(mode="fill", wrap_negative_indices=False)
-    return out.astype(input.dtype)
+    x = jnp.atleast_1d(input)
+    return x.at[along(x, index, dim)].get(mode="fill", wrap_negative_indices=False)
 
 
 def _check_take(input: Any, index: Any) -> None:
@@ -106,7 +105,7 @@ def _check_take(input: Any, index: Any) -> None:
             )
 
 
-@op(check=_check_take, saves="none")
+@op(check=_check_take, saves="none", wide=True)
 def take(input: Array, index: Array) -> Array:
     """The elements at `index` (int64, any shape), counted over all of `input` row by row."""
     if index.dtype != dtypes.index_dtype():
@@ -118,7 +117,7 @@ def _check_take_along(input: Any, indices: Any, dim: int) -> None:
     check_bounds([indices], [canonical_dim(dim, len(input.shape))], input.shape)
 
 
-@op(check=_check_take_along, saves="none", name="take_along_dim")
+@op(check=_check_take_along, saves="none", wide=True, name="take_along_dim")
 def _take_along(input: Array, indices: Array, dim: int) -> Array:
     if indices.dtype != dtypes.index_dtype():
         raise RuntimeError(
@@ -156,7 +155,7 @@ def _check_index_select(input: Any, dim: int, index: Any) -> None:
             )
 
 
-@op(check=_check_index_select, saves="none")
+@op(check=_check_index_select, saves="none", wide=True)
 def index_select(input: Array, dim: int, index: Array) -> Array:
     """The slices of dimension `dim` at the positions in the vector `index`."""
     if index.ndim > 1:
@@ -169,8 +168,7 @@ def index_select(input: Array, dim: int, index: Array) -> Array:
         )
     dim = canonical_dim(dim, input.ndim)
     places = (slice(None),) * dim + (jnp.atleast_1d(index),)
-    (x,) = widened(jnp.atleast_1d(input))
-    out = x.at[places].get(mode="fill", wrap_negative_indices=False).astype(input.dtype)
+    out = jnp.atleast_1d(input).at[places].get(mode="fill", wrap_negative_indices=False)
     return out if input.ndim else out[0]
 
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from jtoolbox.engine import Array, op
 from jtoolbox.ops import return_types
-from jtoolbox.ops.elementwise import is_complex, widened
+from jtoolbox.ops.elementwise import is_complex
 from jtoolbox.ops.failures import raises_on_request
 from jtoolbox.ops.matrices import floating, square
 from jtoolbox.ops.positive_definite import finite_info
@@ -182,13 +182,11 @@ def matrix_power(input: Array, n: int) -> Array:
     return jnp.linalg.matrix_power(input, n)
 
 
-@op(saves="both")
+@op(saves="both", wide=True)
 def matrix_exp(input: Array) -> Array:
     """The exponential of square matrices."""
     square("linalg.matrix_exp", input)
-    (wide,) = widened(input)
-    result = jnp.vectorize(jax.scipy.linalg.expm, signature="(n,n)->(n,n)")(wide)
-    return result.astype(input.dtype)
+    return jnp.vectorize(jax.scipy.linalg.expm, signature="(n,n)->(n,n)")(input)
 
 
 @op(saves="both")

@@ -11,7 +11,6 @@ import numpy as np
 from jtoolbox import dtypes
 from jtoolbox.engine import Array, numpy_names, op
 from jtoolbox.ops.dims import canonical_dim
-from jtoolbox.ops.elementwise import widened
 from jtoolbox.ops.host import host_value
 from jtoolbox.ops.joining import cat
 from jtoolbox.ops.shape import reshape, sizes
@@ -22,15 +21,14 @@ __all__ = [
 ]
 
 
-@op(saves="none", name="repeat")
+@op(saves="none", name="repeat", wide=True)
 def _tile(input: Array, dims: tuple[int, ...]) -> Array:
     shape = (1,) * (len(dims) - np.ndim(input)) + np.shape(input)
     if any(n < 0 for n in dims):
         total = [n * k for n, k in zip(shape, dims, strict=True)]
         wrong = next(n for n in total if n < 0)
         raise RuntimeError(f"Trying to create tensor with negative dimension {wrong}: {total}")
-    (x,) = widened(input)
-    return jnp.tile(x, dims).astype(input.dtype)
+    return jnp.tile(input, dims)
 
 
 def repeat(input: Any, *args: Any, repeats: Any = None) -> Any:

@@ -11,7 +11,8 @@ from jtoolbox import dtypes
 from jtoolbox.engine import Array, op
 from jtoolbox.ops import return_types
 from jtoolbox.ops.dims import canonical_dim
-from jtoolbox.ops.elementwise import is_integer, widened
+from jtoolbox.ops.elementwise import is_integer
+from jtoolbox.ops.halves import wide
 from jtoolbox.ops.reduction import accumulated
 
 __all__ = ["cummax", "cummin", "cumprod", "cumsum", "logcumsumexp"]
@@ -20,8 +21,7 @@ __all__ = ["cummax", "cummin", "cumprod", "cumsum", "logcumsumexp"]
 def _along(f: Any, x: Array, dim: int) -> Array:
     """`f` along a dimension. Half precision is added up in float32, as in PyTorch."""
     axis = canonical_dim(dim, x.ndim)
-    (wide,) = widened(x)
-    return f(wide, axis).astype(x.dtype) if x.ndim else x
+    return f(wide(x), axis).astype(x.dtype) if x.ndim else x
 
 
 @op(saves="none")

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jtoolbox.engine import Array, op
-from jtoolbox.ops.elementwise import is_complex, widened
+from jtoolbox.ops.elementwise import is_complex
 
 __all__ = [
     *("arctan2", "atan2", "digamma", "erf", "erfc", "erfinv", "hypot", "i0", "lgamma"),
@@ -96,17 +96,15 @@ def lgamma(input: Array) -> Array:
     return _lgamma(input)
 
 
-@_to_float(refuses=("complex",))
+@_to_float(refuses=("complex",), wide=True)
 def digamma(input: Array) -> Array:
     """The derivative of lgamma; -inf at 0, NaN at negative integers."""
-    (x,) = widened(input)
-    return _digamma(x).astype(input.dtype)
+    return _digamma(input)
 
 
-@_to_float(refuses=("complex",))
+@_to_float(refuses=("complex",), wide=True)
 def _polygamma(input: Array, n: int) -> Array:
-    (x,) = widened(input)
-    return _polygamma_of(n, x).astype(input.dtype)
+    return _polygamma_of(n, input)
 
 
 def polygamma(n: int, input: Array) -> Array:

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from jtoolbox import dtypes
 from jtoolbox.engine import Array, numpy_names, op
 from jtoolbox.ops.dims import canonical_dims
-from jtoolbox.ops.elementwise import is_complex, is_integer, widened
+from jtoolbox.ops.elementwise import is_complex, is_integer
+from jtoolbox.ops.halves import wide
 from jtoolbox.ops.norms import real_type, safe_sqrt
 from jtoolbox.ops.reduction import Dims
 
@@ -27,9 +28,8 @@ def _moments(x: Array, dim: Dims, keepdim: bool, correction: float) -> tuple[Arr
             f"{dtypes.from_numpy(x.dtype)}. Use .float()."
         )
     dims = canonical_dims(dim, x.ndim)
-    (wide,) = widened(x)
-    center = jnp.mean(wide, dims, keepdims=True)
-    away = wide - center
+    center = jnp.mean(wide(x), dims, keepdims=True)
+    away = wide(x) - center
     squares = jnp.real(away * jnp.conj(away)) if is_complex(x) else away * away
     freedom = max(0.0, math.prod(x.shape[d] for d in dims) - correction)
     variance = jnp.sum(squares, dims, keepdims=keepdim) / freedom

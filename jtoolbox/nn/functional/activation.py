@@ -173,15 +173,13 @@ def threshold_(input: Array, threshold: float, value: float) -> Array:
 # --- exponential ---------------------------------------------------------------------------------
 
 
-def _elu_formula(input: Array, alpha: float, scale: float, inner: float) -> Array:
+def _elu_formula(x: Array, alpha: float, scale: float, inner: float) -> Array:
     """scale * x where x > 0, scale * alpha * (exp(inner * x) - 1) elsewhere."""
-    x = wide(input)
     below = jnp.where(x > 0, jnp.zeros((), x.dtype), x)
-    y = jnp.where(x > 0, x * scale, jnp.expm1(below * inner) * (alpha * scale))
-    return y.astype(input.dtype)
+    return jnp.where(x > 0, x * scale, jnp.expm1(below * inner) * (alpha * scale))
 
 
-@op(name="elu")
+@op(name="elu", wide=True)
 def _elu(input: Array, alpha: float = 1.0) -> Array:
     require_float("elu", input)
     return _elu_formula(input, alpha, 1.0, 1.0)
@@ -197,7 +195,7 @@ def elu_(input: Array, alpha: float = 1.0) -> Array:
     return _rebind(input, _elu(input, alpha))
 
 
-@op(name="selu")
+@op(name="selu", wide=True)
 def _selu(input: Array) -> Array:
     require_float("selu", input)
     return _elu_formula(input, SELU_ALPHA, SELU_SCALE, 1.0)
@@ -216,7 +214,7 @@ def selu_(input: Array) -> Array:
     return _rebind(input, _selu(input))
 
 
-@op(name="celu")
+@op(name="celu", wide=True)
 def _celu(input: Array, alpha: float = 1.0) -> Array:
     if alpha == 0:
         raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
@@ -237,7 +235,7 @@ def celu_(input: Array, alpha: float = 1.0) -> Array:
 # --- smooth --------------------------------------------------------------------------------------
 
 
-@op
+@op(wide=True)
 def gelu(input: Array, approximate: str = "none") -> Array:
     """x * Phi(x), Phi the normal distribution function; "tanh" takes its common approximation.
 
@@ -246,19 +244,16 @@ def gelu(input: Array, approximate: str = "none") -> Array:
     if approximate not in ("none", "tanh"):
         raise RuntimeError(f"approximate argument must be either none or tanh, got {approximate!r}")
     require_float("gelu", input)
-    x = wide(input)
+    x = input
     if approximate == "none":
-        y = 0.5 * x * (1 + jax.lax.erf(x * math.sqrt(0.5)))
-    else:
-        y = 0.5 * x * (1 + jnp.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
-    return y.astype(input.dtype)
+        return 0.5 * x * (1 + jax.lax.erf(x * math.sqrt(0.5)))
+    return 0.5 * x * (1 + jnp.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
 
 
-@op(name="silu")
+@op(name="silu", wide=True)
 def _silu(input: Array) -> Array:
     require_float("silu", input)
-    x = wide(input)
-    return (x * jax.nn.sigmoid(x)).astype(input.dtype)
+    return input * jax.nn.sigmoid(input)
 
 
 def silu(input: Array, inplace: bool = False) -> Array:
@@ -266,11 +261,10 @@ def silu(input: Array, inplace: bool = False) -> Array:
     return _finish(input, _silu(input), inplace)
 
 
-@op(name="mish")
+@op(name="mish", wide=True)
 def _mish(input: Array) -> Array:
     require_float("mish", input)
-    x = wide(input)
-    return (x * jnp.tanh(jax.nn.softplus(x))).astype(input.dtype)
+    return input * jnp.tanh(jax.nn.softplus(input))
 
 
 def mish(input: Array, inplace: bool = False) -> Array:
@@ -278,38 +272,34 @@ def mish(input: Array, inplace: bool = False) -> Array:
     return _finish(input, _mish(input), inplace)
 
 
-@op
+@op(wide=True)
 def softplus(input: Array, beta: float = 1.0, threshold: float = 20.0) -> Array:
     """log(1 + exp(beta * x)) / beta, a smooth relu; just x where beta * x > threshold."""
     require_float("softplus", input)
-    x = wide(input)
-    scaled = x * beta
-    y = jnp.where(scaled > threshold, x, jax.nn.softplus(scaled) / beta)
-    return y.astype(input.dtype)
+    scaled = input * beta
+    return jnp.where(scaled > threshold, input, jax.nn.softplus(scaled) / beta)
 
 
-@op
+@op(wide=True)
 def logsigmoid(input: Array) -> Array:
     """log(sigmoid(x)), without overflow at either end."""
     require_float("logsigmoid", input)
-    return jax.nn.log_sigmoid(wide(input)).astype(input.dtype)
+    return jax.nn.log_sigmoid(input)
 
 
-@op(promote=("input",), promote_float=True)
+@op(promote=("input",), promote_float=True, wide=True)
 def softsign(input: Array) -> Array:
     """x / (1 + |x|)."""
-    x = wide(input)
-    return (x / (1 + magnitude(x))).astype(input.dtype)
+    return input / (1 + magnitude(input))
 
 
-@op(promote=("input",), promote_float=True)
+@op(promote=("input",), promote_float=True, wide=True)
 def tanhshrink(input: Array) -> Array:
     """x - tanh(x)."""
-    x = wide(input)
-    return (x - jnp.tanh(x)).astype(input.dtype)
+    return input - jnp.tanh(input)
 
 
-@op
+@op(wide=True)
 def glu(input: Array, dim: int = -1) -> Array:
     """a * sigmoid(b), where a and b are the two halves of the input along `dim`.
 
@@ -325,8 +315,8 @@ def glu(input: Array, dim: int = -1) -> Array:
             f"in an input of shape {list(input.shape)}"
         )
     require_float("glu", input)
-    a, b = jnp.split(wide(input), 2, axis)
-    return (a * jax.nn.sigmoid(b)).astype(input.dtype)
+    a, b = jnp.split(input, 2, axis)
+    return a * jax.nn.sigmoid(b)
 
 
 # --- piecewise linear ----------------------------------------------------------------------------
