@@ -11,17 +11,18 @@ from collections.abc import Callable
 from typing import Any
 
 from jtoolbox import linalg
-from jtoolbox.engine.jaxprs import words
 from jtoolbox.tensor import Tensor
 
 __all__ = ["PREFIX", "find"]
 
 PREFIX = "_foreach_"
-_NAMES = words("""
+_NAMES = frozenset(
+    """
     abs acos add asin atan ceil clamp_max clamp_min clone cos cosh div erf erfc exp expm1 floor frac
     lerp lgamma log log10 log1p log2 max maximum minimum mm mul neg pow reciprocal round rsqrt
     sigmoid sign sin sinh sqrt sub tan tanh trunc
-""")
+    """.split()
+)
 _LENGTHS = "Tensor lists must have the same number of tensors, got {first} and {other}"
 
 
