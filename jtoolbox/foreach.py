@@ -16,13 +16,11 @@ from jtoolbox.tensor import Tensor
 __all__ = ["PREFIX", "find"]
 
 PREFIX = "_foreach_"
-_NAMES = frozenset(
-    """
+_NAMES = """
     abs acos add asin atan ceil clamp_max clamp_min clone cos cosh div erf erfc exp expm1 floor frac
     lerp lgamma log log10 log1p log2 max maximum minimum mm mul neg pow reciprocal round rsqrt
     sigmoid sign sin sinh sqrt sub tan tanh trunc
-    """.split()
-)
+"""
 _LENGTHS = "Tensor lists must have the same number of tensors, got {first} and {other}"
 
 
@@ -36,7 +34,7 @@ def _addcmul(x: Tensor, a: Tensor, b: Tensor, value: Any = 1) -> Tensor:
 
 # What each gives for one tensor, and in place: the result of the first is copied into the tensor.
 _NEW: dict[str, Callable[..., Any]] = {
-    **{name: getattr(Tensor, name) for name in _NAMES},
+    **{name: getattr(Tensor, name) for name in _NAMES.split()},
     "addcdiv": _addcdiv,
     "addcmul": _addcmul,
     "norm": linalg.vector_norm,
