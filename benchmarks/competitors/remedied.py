@@ -3,7 +3,7 @@
 - memory: `arena` keeps freed memory in one arena of glibc; `no_mmap` takes big blocks from the heap
   (`threshold` is a milder form); `trim` never gives the heap's end back; `pad` grows it in 64 MiB.
 - compiler: `no_fusion` takes all of XLA's library fusions away, `dot_fusion` all but products,
-  `sum_fusion` all but products and sums; `pieces` has temporaries in pieces of 48 MiB.
+  `sum_fusion` all but products and sums; `pieces` has temporaries in pieces of 60 MiB.
 - the network, in its workload's `remedied.py`: `nhwc` has channels last inside, `reshape_pool`
   pools by reshape and `max`.
 """
@@ -26,7 +26,7 @@ COMPILER = {
     "no_fusion": {FUSION: ""},
     "dot_fusion": {FUSION: "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"},
     "sum_fusion": {FUSION: "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE"},
-    "pieces": {"xla_multiheap_size_constraint_per_heap": 48 * 2**20},
+    "pieces": {"xla_multiheap_size_constraint_per_heap": 60 * 2**20},
 }
 
 

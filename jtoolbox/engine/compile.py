@@ -19,6 +19,7 @@ from jtoolbox.engine.graph import Node
 from jtoolbox.engine.layouts import channels_last, layouts_chosen
 from jtoolbox.engine.one_kernel import first_run
 from jtoolbox.engine.pattern import picker
+from jtoolbox.engine.pieces import RUNS, in_pieces
 from jtoolbox.engine.plan import Gathered, Plan, make_plan
 from jtoolbox.engine.replay import replay
 from jtoolbox.engine.settings import compiler_options
@@ -88,6 +89,9 @@ class Program:
         donated, kept = self.donated_of(leaves), self.kept_of(leaves)
         with jax.enable_x64(True):
             if self.runs > 1:
+                if self.runs == RUNS and self.mesh is None:
+                    chosen = options(self.plan)
+                    self.function = in_pieces(self.function, chosen, (donated, kept))
                 result = self.function(donated, kept)
                 # NOTE: CPU meshes. Collectives of steps nobody awaits starve XLA's few threads.
                 return jax.block_until_ready(result) if self.mesh is not None else result

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -51,6 +51,16 @@ def evaluate(
             outputs = apply(equation, inputs)
         values.update(zip(equation.outvars, outputs, strict=True))
     return [read(v) for v in jaxpr.outvars]
+
+
+def everywhere(jaxpr: Any) -> Iterator[Any]:
+    """The operations of a jaxpr, and those of every jaxpr that one of them holds."""
+    for equation in jaxpr.eqns:
+        yield equation
+        for inner in jax.tree.leaves(tuple(equation.params.values())):
+            inner = getattr(inner, "jaxpr", inner)
+            if hasattr(inner, "eqns"):
+                yield from everywhere(inner)
 
 
 def flat(function: Callable[..., Any], *args: Any) -> tuple[Any, Any]:

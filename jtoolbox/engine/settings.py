@@ -16,17 +16,11 @@ import jax.numpy as jnp
 FUSION = "xla_cpu_experimental_ynn_fusion_type"
 KEPT = "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE"
 
-# NOTE: temporary memory on CPU. XLA asks for the temporary buffers of a program in one piece. glibc
-# takes a piece beyond 64 MiB, asked for by a thread other than the main one, from the kernel at
-# every run: 33,000 page faults a step of MobileNet, a third of its time. Smaller pieces come from
-# memory that is kept (`environment.reuse_memory`).
-PIECES = "xla_multiheap_size_constraint_per_heap"
-
-CPU_OPTIONS: dict[str, dict[str, Any]] = {
-    "": {PIECES: 48 * 2**20},  # of every program
-    "convolution": {FUSION: KEPT},
-}
+CPU_OPTIONS: dict[str, dict[str, Any]] = {"convolution": {FUSION: KEPT}}
 KNOWING = "0.10."  # the releases of JAX that are known to know them: asking takes 20 ms
+
+# How large a piece of temporary memory may be, in bytes: used by `pieces`.
+PIECES = "xla_multiheap_size_constraint_per_heap"
 
 
 @functools.cache
@@ -49,7 +43,7 @@ def compiler_options(tags: Iterable[str]) -> dict[str, Any] | None:
     if jax.default_backend() != "cpu":
         return None
     found: dict[str, Any] = {}
-    for tag in ("", *tags):
+    for tag in tags:
         if tag in CPU_OPTIONS and _accepted(tag):
             found.update(CPU_OPTIONS[tag])
     return found or None
