@@ -33,7 +33,7 @@ def enable_cache() -> None:
     else:
         folder = Path(setting)
     jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
 def reuse_memory() -> None:

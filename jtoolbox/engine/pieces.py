@@ -58,8 +58,9 @@ def _largest(traced: Any) -> int:
 
 
 def _abstract(leaf: Any) -> Any:
+    """What stands for an argument; a number stays, as it may be of any type."""
     if isinstance(leaf, jax.Array):
-        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, weak_type=leaf.weak_type)
     return leaf
 
 

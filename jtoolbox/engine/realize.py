@@ -11,7 +11,6 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jtoolbox.engine import explain
@@ -202,7 +201,7 @@ def synchronize() -> None:
     """Runs everything pending in this thread and waits until the devices are done."""
     flush()
     jax.effects_barrier()
-    (jnp.zeros(()) + 0).block_until_ready()
+    jax.block_until_ready(jax.live_arrays())
 
 
 Hooks.flush = staticmethod(flush)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from jtoolbox.optim.optimizer import Array, State, number
 from jtoolbox.optim.rules import Moments, blend, prepared
@@ -66,7 +67,7 @@ class Adam(Moments):
 
     def init(self, p: Array, amsgrad: bool = False, maximize: bool = False) -> State:
         names = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
-        return {name: jnp.zeros_like(p) for name in names[: 2 + amsgrad]}
+        return {name: np.zeros_like(p) for name in names[: 2 + amsgrad]}
 
     def numbers(self, group: Mapping[str, Any], step: int) -> dict[str, float]:
         found = self.moments(group)

@@ -83,7 +83,7 @@ class Optimizer(Hooks):
                 super().__init__(params, dict(lr=lr, decay=decay))
 
             def init(self, p):
-                return {"average": jnp.zeros_like(p)}
+                return {"average": np.zeros_like(p)}
 
             @staticmethod
             def update(p, g, state, h):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import jax.numpy as jnp
+import numpy as np
 
 from jtoolbox.optim.optimizer import Array, Optimizer, State, check_number, number
 from jtoolbox.optim.rules import check_switches, decay_numbers, prepared
@@ -58,7 +58,7 @@ class SGD(Optimizer):
         return super()._advance(p, state, group) if group["momentum"] else 2
 
     def init(self, p: Array, nesterov: bool = False, maximize: bool = False) -> State:
-        return {"momentum_buffer": jnp.zeros_like(p)}
+        return {"momentum_buffer": np.zeros_like(p)}
 
     def numbers(self, group: Mapping[str, Any], step: int) -> dict[str, float]:
         found = {"lr": number(group["lr"]), **decay_numbers(group)}

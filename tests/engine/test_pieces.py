@@ -57,6 +57,16 @@ def test_the_second_form_gives_the_same_losses(monkeypatch, lr):
     compiling.clear_programs()
 
 
+@pytest.mark.parametrize("lr", [lambda k: 0.1, lambda k: 0.1 / (1 + k)], ids=["same", "changing"])
+def test_a_small_program_is_not_compiled_again(monkeypatch, compilations, lr):
+    monkeypatch.setattr(compiling, "RUNS", 6)
+    compiling.clear_programs()
+    train(3, lr)
+    compilations.count()
+    train(6, lr)
+    assert compilations.count() == 0
+
+
 def test_a_program_of_one_kernel_stays_so(monkeypatch):
     monkeypatch.setattr(pieces, "LARGEST", 64)
     monkeypatch.setattr(compiling, "RUNS", 4)
