@@ -21,11 +21,12 @@ from jtoolbox import devices, dtypes
 from jtoolbox.engine import overriding, views
 from jtoolbox.engine.backward import backward
 from jtoolbox.engine.capture import LOST
+from jtoolbox.engine.grad_fn import GradFunction, become_boundary, edge_of
 from jtoolbox.engine.graph import LEAF, OWNED, PINNED, RETAIN, TRACED, Handle, Node, intern_aval
 from jtoolbox.engine.handles import RemovableHandle
 from jtoolbox.engine.modes import mode
 from jtoolbox.engine.realize import flush, fresh
-from jtoolbox.engine.record import PICK, Array, Hooks, after_step, node_of, op, value_of, wrap
+from jtoolbox.engine.record import Array, Hooks, after_step, node_of, op, value_of, wrap
 from jtoolbox.engine.trace import Untraceable
 
 if TYPE_CHECKING:
@@ -319,8 +320,9 @@ class Tensor(Operators):
 
     @property
     def grad_fn(self) -> GradFunction | None:
-        """The recorded operation that made it, None for a leaf. Its name is PyTorch's."""
-        return None if self.is_leaf else GradFunction(self._node)
+        """The node of the backward graph that it comes from, None for a leaf."""
+        node = node_of(self)
+        return edge_of(node)[0] if node.requires_grad and not node.flags & LEAF else None
 
     @property
     def grad(self) -> Tensor | None:
@@ -398,23 +400,11 @@ class Tensor(Operators):
         if node.flags & LEAF:
             hooks = self.__dict__.setdefault("_hooks", OrderedDict())
         else:
-            self._become_boundary()
+            become_boundary(node)
             node.hooks = hooks = OrderedDict() if node.hooks is None else node.hooks
         handle = RemovableHandle(hooks)
         hooks[handle.id] = functools.partial(_run_hook, hook)
         return handle
-
-    def _become_boundary(self) -> None:
-        node = node_of(self)
-        if node.value is None:
-            flush(node)
-        segment = node.segment and node.segment[0]
-        if segment is not None and any(node in n.inputs for n in segment.steps):
-            raise RuntimeError(
-                "register_hook must be called before the tensor is used: what uses it has already "
-                "run in the same program. Move register_hook to right after the line that makes "
-                "the tensor."
-            )
 
     def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> RemovableHandle:
         """Calls `hook(tensor)` after `backward` has added to its `.grad`. Leaves only."""
@@ -667,32 +657,6 @@ class Tensor(Operators):
 
 
 Hooks.tensor = Tensor
-
-
-class GradFunction:
-    """The operation behind a computed tensor, for printing and for looking at the graph."""
-
-    def __init__(self, node: Node):
-        self._node = node
-
-    def name(self) -> str:
-        """The name in PyTorch's style, such as AddBackward0."""
-        node = self._node
-        while node.call is PICK and node.inputs:
-            node = node.inputs[0]
-        return "Backward" if node.call is None else node.call.name
-
-    @property
-    def next_functions(self) -> tuple[tuple[GradFunction | None, int], ...]:
-        """The operations behind its inputs."""
-        return tuple(
-            (GradFunction(i) if i.requires_grad and i.call is not None else None, 0)
-            for i in self._node.inputs
-            if isinstance(i, Node)
-        )
-
-    def __repr__(self) -> str:
-        return f"<{self.name()} object at {id(self._node):#x}>"
 
 
 @op(name="alias", saves="none", view=False)

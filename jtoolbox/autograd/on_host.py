@@ -36,11 +36,12 @@ def possible() -> bool:
 class HostSegment(Segment):
     """A call of a Function that was run already, whose pullback is its `backward`."""
 
-    __slots__ = ("cls", "ctx", "places", "count", "saved")
+    __slots__ = ("cls", "ctx", "places", "count", "saved", "inputs")
 
     def __init__(self, cls: Any, ctx: Any, args: tuple, nodes: dict[int, Node]):
         self.cls, self.count = cls, len(args)
         self.ctx: Any = ctx
+        self.inputs = list(nodes.values())
         self.places = [i for i, node in nodes.items() if node.requires_grad]
         self.leaves, self.steps, self.results = [], [], []
         self.wrt = [nodes[i] for i in self.places]

@@ -268,6 +268,17 @@ def run_hooks(hooks: Any, gradient: Node) -> Node:
     return node_of(tensor)
 
 
+def run_segment_hooks(
+    hooks: Any, results: Sequence[Node | None], given: list[Node | None]
+) -> list[Node | None]:
+    """Lets each hook see the gradients that a segment gives, which it may replace, and was given."""
+    outputs = tuple(None if g is None else wrap(g) for g in given)
+    tensors: Any = [None if g is None else wrap(g) for g in results]
+    for hook in list(hooks.values()):
+        tensors = hook(tensors, outputs)
+    return [None if t is None else node_of(t) for t in tensors]
+
+
 def _pull_segments(found: dict[Node, Node]) -> list[Segment]:
     """Carries gradients that have arrived at executed programs on to those programs' inputs."""
     done: list[Segment] = []
@@ -293,12 +304,17 @@ def _pull_segments(found: dict[Node, Node]) -> list[Segment]:
             if node.requires_grad and not node.flags & FREED:
                 check_overwritten(node)
         if segment.run is None:
-            results = _pullback_step(segment, cotangents)
+            results: Any = _pullback_step(segment, cotangents)
         else:
             # It may ask for values, as hooks may.
             holders = [wrap(g) for g in found.values() if g.value is None and g.owner is None]
             results = segment.run(cotangents)
+        if segment.hooks:
+            holders = [wrap(g) for g in found.values() if g.value is None and g.owner is None]
+            results = run_segment_hooks(segment.hooks, results, cotangents)
         for node, gradient in zip(segment.wrt, results, strict=True):
+            if gradient is None:
+                continue
             if node.segment is not None and node.segment[0] is segment:
                 found[node] = gradient  # of a result used inside the program: already the whole
             else:

@@ -52,10 +52,11 @@ class Call:
 
     `out` is the aval of the result, or a tuple of them; `id` stands for the whole in program keys.
     `saves` says which values PyTorch's backward of it reads ("inputs", "output", "both", "none").
+    `op` is the operation that was called, or None.
     """
 
     __slots__ = ("name", "function", "out", "id", "saves", "differentiable", "tags", "structure",
-                 "_jitted", "avals", "statics")  # fmt: skip
+                 "_jitted", "avals", "statics", "op")  # fmt: skip
     _ids = itertools.count(1)
 
     def __init__(
@@ -70,6 +71,7 @@ class Call:
         structure: Callable[..., Any] | None = None,
         avals: tuple = (),
         statics: tuple = (),
+        op: Any = None,
     ):
         self.name = name
         self.function = function
@@ -80,6 +82,7 @@ class Call:
         self.structure: Any = structure
         self.avals = avals
         self.statics = statics
+        self.op = op
         self.id = next(Call._ids)
         self._jitted: Any = None
 
@@ -107,16 +110,18 @@ class Node:
     executed program (and the output number in it) through whose pullback gradients flow on.
 
     A call with several results is a node without a value of its own; `outs` are the nodes of its
-    results, whose only input it is. Only the call itself is in `mode.pending`.
+    results, whose only input it is. Only the call itself is in `mode.pending`. `metadata` is what
+    the user keeps with it (`grad_fn.metadata`), and not set before.
     """
 
     __slots__ = ("aval", "value", "call", "inputs", "requires_grad", "flags", "owner", "mark",
-                 "index", "segment", "hooks", "outs")  # fmt: skip
+                 "index", "segment", "hooks", "outs", "metadata")  # fmt: skip
 
     owner: Any
     segment: Any
     hooks: Any
     outs: Any
+    metadata: dict[Any, Any]
 
     def __init__(
         self,

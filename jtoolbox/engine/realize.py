@@ -30,10 +30,11 @@ class Segment:
 
     `leaves` are the arrays of its pullback (an array that is an input stands as that input's node),
     `results` the nodes that can bring cotangents, `wrt` the nodes that receive gradients, `steps`
-    the recorded nodes, for gradients of gradients.
+    the recorded nodes, for gradients of gradients. `hooks` see its gradients (see `grad_fn`).
     """
 
-    __slots__ = ("number", "order", "leaves", "treedef", "results", "wrt", "steps", "__weakref__")
+    __slots__ = ("number", "order", "leaves", "treedef", "results", "wrt", "steps", "hooks",
+                 "__weakref__")  # fmt: skip
     _count = 0
     # What carries cotangents on in Python, where the pullback is no program: see autograd.on_host.
     run: Any = None
@@ -47,6 +48,7 @@ class Segment:
         self.leaves: list[Any] = [inputs.get(id(a), a) for a in arrays]
         self.results = [n.aval for n in gathered.roots]
         self.wrt = gathered.wrt
+        self.hooks = None
         self.steps = gathered.steps
         for k, node in enumerate(gathered.roots):
             node.segment = (self, k)
@@ -67,7 +69,7 @@ def adopt(segment: Segment) -> None:
     """Numbers a segment that is no program's, and keeps it until it is freed."""
     Segment._count += 1
     segment.order = segment.number = Segment._count
-    segment.treedef = None
+    segment.treedef = segment.hooks = None
     _segments.add(segment)
 
 

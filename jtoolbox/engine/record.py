@@ -20,6 +20,7 @@ from jax.core import Tracer
 
 from jtoolbox import devices, dtypes, random
 from jtoolbox.engine import autocast, overriding
+from jtoolbox.engine.backward_names import backward_name
 from jtoolbox.engine.graph import (
     KEY,
     OWNED,
@@ -377,7 +378,7 @@ class Op:
         if "device" in self.position and template[self.position["device"]] is not None:
             device = template[self.position["device"]]
         call = make_call(
-            grad_name(self.name),
+            backward_name(self.name),
             function,
             avals,
             device=device,
@@ -386,6 +387,7 @@ class Op:
             differentiable=self.differentiable,
             tags=self.tags,
             statics=key[0],
+            op=self,
         )
         self.calls[key] = call
         return call
@@ -436,11 +438,6 @@ def concrete(inputs: tuple) -> tuple:
         if i.__class__ is Node and i.value is None:
             value_of(i)
     return inputs
-
-
-def grad_name(name: str) -> str:
-    """PyTorch's way of naming a node of the backward graph: add -> AddBackward0."""
-    return "".join(part.capitalize() for part in name.strip("_").split("_")) + "Backward0"
 
 
 def spread(x: Any, shape: tuple[int, ...]) -> Any:

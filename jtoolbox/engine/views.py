@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jtoolbox.engine.backward_names import backward_name
 from jtoolbox.engine.graph import LEAF, OVERWRITTEN, PINNED, REPLACES, TRACED, Handle, Node
 from jtoolbox.engine.modes import mode
 from jtoolbox.engine.record import (
@@ -24,7 +25,6 @@ from jtoolbox.engine.record import (
     common_device,
     concrete,
     freeze,
-    grad_name,
     make_call,
     record,
     run_now,
@@ -144,8 +144,9 @@ def apply(
             return body(given)
 
         device = common_device(o.name, inputs)
-        name = grad_name(o.name if what == "cut" else "copy_slices")
-        call = _calls[key] = make_call(name, function, avals, device=device)
+        name = backward_name(o.name) if what == "cut" else "torch::autograd::CopySlices"
+        settings = {"op": o, "statics": tuple(bound[i] for i in o.statics)} if what == "cut" else {}
+        call = _calls[key] = make_call(name, function, avals, device=device, **settings)
     nodes = [i for i in inputs if i.__class__ is Node]
     grad = mode.grad and not detached and any(n.requires_grad for n in nodes)
     traced = mode.functional is not None or any(n.flags & TRACED for n in nodes)

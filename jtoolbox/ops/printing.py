@@ -210,7 +210,7 @@ def format_tensor(tensor: Any) -> str:
     return format_array(
         np.asarray(tensor.detach()),
         device=None if device.type == "cpu" else str(device),
-        grad_fn=grad_fn and grad_fn.name(),
+        grad_fn=grad_fn and type(grad_fn).__name__,
         requires_grad=tensor.requires_grad,
         prefix=prefix,
     )

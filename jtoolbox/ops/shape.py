@@ -203,11 +203,16 @@ def swapdims(input: Any, dim0: int, dim1: int) -> Any:
     return transpose(input, dim0, dim1)
 
 
+@op(name="t", view=True, saves="none", write=lambda base, value: value.T)
+def _matrix_transpose(input: Array) -> Array:
+    return input.T
+
+
 def t(input: Any) -> Any:
     """A matrix transposed; vectors and numbers stay as they are."""
     if input.ndim > 2:
         raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.ndim}D")
-    return permute(input, tuple(range(input.ndim))[::-1])
+    return _matrix_transpose(input)
 
 
 def reverse_dims(input: Any) -> Any:

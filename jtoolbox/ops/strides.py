@@ -188,6 +188,10 @@ def _same(layout: Layout) -> Layout:
     return layout
 
 
+def _reversed(layout: Layout) -> Layout:
+    return _permuted(layout, range(len(layout[0]))[::-1])
+
+
 def _adjoint(layout: Layout) -> Layout:
     return _transpose(layout, -2, -1)
 
@@ -197,7 +201,7 @@ _RULES: dict[str, Callable[..., Layout]] = {
     **{"unsqueeze": _unsqueeze, "transpose": _transpose, "_adjoint": _adjoint},
     **{"permute": _permute, "_expand": _expand, "diagonal": _diagonal, "unfold": _unfold},
     **{"slice": _slice, "select": _select, "view_as_real": _as_real, "detach": _same},
-    "view_as_complex": _as_complex,
+    **{"t": _reversed, "view_as_complex": _as_complex},
 }
 
 
