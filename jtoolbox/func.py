@@ -62,40 +62,91 @@ def _slots(module: Any) -> Iterator[tuple[str, dict[str, Any], str, Any]]:
                     yield f"{prefix}.{name}" if prefix else name, table, name, tensor
 
 
+def _extra_places(
+    module: Any, values: Mapping[str, Any], names: set[str]
+) -> list[tuple[dict[str, Any], str, str]]:
+    """(attributes of the module, name in them, full name) of values for what is no parameter.
+
+    As PyTorch: the value is an attribute while the call runs, in the place of a Tensor if one is
+    there. KeyError for an empty name, AttributeError for an unknown module, TypeError for an
+    attribute that is no Tensor.
+    """
+    places = []
+    for full in values:
+        if full in names:
+            continue
+        *path, name = full.split(".")
+        if not full or not name:
+            raise KeyError('tensor name can\'t be empty string ""')
+        inner = module
+        for step in path:
+            if step not in inner._modules:
+                raise AttributeError(f"{type(inner).__name__} has no attribute `{step}`")
+            inner = inner._modules[step]
+        if name in inner.__dict__ and not is_handle(inner.__dict__[name]):
+            raise TypeError(f"attribute `{name}` is not an instance of torch.Tensor")
+        places.append((inner.__dict__, name, full))
+    return places
+
+
+def _check(module: Any, values: Mapping[str, Any], tie_weights: bool, strict: bool) -> None:
+    """TypeError for values that are no tensors, ValueError for tied parameters that are given
+    several, and with `strict` RuntimeError for names too many or too few."""
+    slots = list(_slots(module))
+    names: dict[int, list[str]] = {}
+    for name, _, _, tensor in slots:
+        if name in values:
+            names.setdefault(id(tensor), []).append(name)
+    for value in values.values():
+        if not isinstance(value, (jax.Array, np.ndarray)) and not is_handle(value):
+            raise TypeError(f"{value} is not an instance of torch.Tensor")
+    for tied in names.values() if tie_weights else ():
+        if any(values[n] is not values[tied[0]] for n in tied):
+            raise ValueError(
+                f"functional_call got multiple values for keys {sorted(tied)}, which are tied. "
+                "Consider using tie_weights=False"
+            )
+    said = []
+    if unexpected := [n for n in values if n not in {name for name, *_ in slots}]:
+        said.append(f"Unexpected key(s): {', '.join(map(repr, unexpected))}.")
+    untied = [n for n, _, _, t in slots if not (tie_weights and id(t) in names)]
+    if missing := [n for n in untied if n not in values]:
+        said.append(f"Missing key(s): {', '.join(map(repr, missing))}.")
+    if strict and said:
+        lines = "\n\t".join(said)
+        kind = type(module).__name__
+        raise RuntimeError(f"Error(s) in reparametrizing for {kind}:\n\t{lines}")
+
+
+_ABSENT = object()
+
+
 @contextmanager
-def _swapped(
-    module: Any, values: Mapping[str, Any], tie_weights: bool, strict: bool
-) -> Iterator[dict[str, Any]]:
+def _swapped(module: Any, values: Mapping[str, Any], tie_weights: bool) -> Iterator[dict[str, Any]]:
     """Puts Tensors in the places of a module's parameters and buffers while the block runs."""
     slots = list(_slots(module))
-    names = {name for name, *_ in slots}
-    unexpected = [n for n in values if n not in names]
-    if unexpected:
-        raise RuntimeError(
-            f"Error(s) in functional_call: unexpected key(s): {', '.join(map(repr, unexpected))}"
-        )
-    if strict:
-        missing = [n for n in names if n not in values]
-        if missing:
-            raise RuntimeError(
-                "Error(s) in functional_call: missing key(s): "
-                f"{', '.join(sorted(map(repr, missing)))}"
-            )
-    given = {id(tensor): values[name] for name, _, _, tensor in slots if name in values}
+    tied = {id(tensor): values[name] for name, _, _, tensor in slots if name in values}
+    extra = _extra_places(module, values, {name for name, *_ in slots})
     placed: dict[str, Any] = {}
     changed = []
     try:
         for full, table, name, tensor in slots:
             value = (
-                values[full] if full in values else given.get(id(tensor)) if tie_weights else None
+                values[full] if full in values else tied.get(id(tensor)) if tie_weights else None
             )
             if value is not None:
                 changed.append((table, name, tensor))
                 table[name] = placed[full] = value
+        for table, name, full in extra:
+            changed.append((table, name, table.get(name, _ABSENT)))
+            table[name] = values[full]
         yield placed
     finally:
         for table, name, tensor in changed:
-            table[name] = tensor
+            if tensor is _ABSENT:
+                del table[name]
+            else:
+                table[name] = tensor
 
 
 def functional_call(
@@ -118,7 +169,9 @@ def functional_call(
         jax.grad(lambda p: loss(functional_call(model, p, x), y))(params)
 
     With Tensors as values it is an ordinary recorded call. What is not given keeps the module's
-    value; `strict=True` raises for that. `key` (a `jax.random` key or uint32[2]) feeds dropout and
+    value, and a name that the module does not have is an attribute of it during the call;
+    `strict=True` raises RuntimeError for both. ValueError for tied parameters given several values,
+    unless `tie_weights=False`. `key` (a `jax.random` key or uint32[2]) feeds dropout and
     other random operations; without one they draw from the default generator, which raises under a
     JAX transformation. `return_buffers=True` returns (output, buffers after the call).
     """
@@ -134,15 +187,19 @@ def functional_call(
         for part in parameter_and_buffer_dicts:
             repeated = values.keys() & part.keys()
             if repeated:
-                raise ValueError(f"{sorted(repeated)[0]} appears in more than one dictionary")
+                raise ValueError(
+                    f"{sorted(repeated)} appeared in multiple dictionaries; behavior of functional "
+                    "call is ambiguous"
+                )
             values.update(part)
+    _check(module, values, tie_weights, strict)
     args = () if args is None else args if isinstance(args, tuple) else (args,)
     kwargs = kwargs or {}
     arrays = [
         v for v in jax.tree.leaves((values, args, kwargs), is_leaf=is_handle) if not is_handle(v)
     ]
     if not any(isinstance(v, (jax.Array, np.ndarray)) for v in arrays):
-        with _swapped(module, values, tie_weights, strict) as placed:
+        with _swapped(module, values, tie_weights) as placed:
             output = module(*args, **kwargs)
             return (output, _buffers(module, placed)) if return_buffers else output
     words = None if key is None else jax.random.key_data(key) if _is_key(key) else key
@@ -155,9 +212,7 @@ def functional_call(
             if name not in given
             and not (tie_weights and any(t is o for n, _, _, o in _slots(module) if n in given))
         }
-        with _swapped(module, {**rest, **given}, tie_weights, False) as placed:
-            if strict and rest:
-                raise RuntimeError(f"Error(s) in functional_call: missing key(s): {sorted(rest)}")
+        with _swapped(module, {**rest, **given}, tie_weights) as placed:
             output = to_arrays(module(*to_tensors(args), **to_tensors(kwargs)))
             return (output, to_arrays(_buffers(module, placed))) if return_buffers else output
 

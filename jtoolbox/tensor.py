@@ -601,7 +601,8 @@ class Tensor(Operators):
         if not self.is_leaf:
             raise RuntimeError(
                 "Only Tensors created explicitly by the user (graph leaves) support the deepcopy "
-                "protocol at the moment. Detach it first."
+                "protocol at the moment. Detach it first; a module keeps such a tensor where it "
+                "was called with gradients, so call it under no_grad() once."
             )
         twin = object.__new__(type(self))
         memo[id(self)] = twin
@@ -610,6 +611,8 @@ class Tensor(Operators):
         node = Node(old.aval, fresh(value), flags=OWNED)
         node.requires_grad, node.flags = old.requires_grad, node.flags | (old.flags & LEAF)
         _set_node(twin, node)
+        if self._view is not None and not old.flags & TRACED:
+            views.relink(twin, self, _base_copy(self, memo))
         if self._grad is not None and self._grad is not LOST:
             twin._grad = copy.deepcopy(self.grad, memo)
         for name, entry in self.__dict__.items():
@@ -618,7 +621,11 @@ class Tensor(Operators):
         return twin
 
     def __copy__(self) -> Tensor:
-        return self.detach().requires_grad_(self.requires_grad) if self.is_leaf else self
+        twin = self.detach()
+        twin.__class__ = type(self)
+        hidden = ("_hooks", "_after_hooks")
+        twin.__dict__.update({k: v for k, v in self.__dict__.items() if k not in hidden})
+        return twin.requires_grad_(self.requires_grad)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         attributes = {k: v for k, v in self.__dict__.items() if k not in ("_hooks", "_after_hooks")}
@@ -770,6 +777,21 @@ def roots_of(
 
 
 # --- making Tensors ------------------------------------------------------------------------------
+
+
+def _base_copy(view: Tensor, memo: dict[int, Any]) -> Any:
+    """The copy of what a view was cut from, one for all that are copied together."""
+    family = view._view.family
+    base = family.base()
+    if id(family) not in memo:
+        # The copy of a Parameter stands alone, as PyTorch's.
+        plain = base is not None and type(base).__deepcopy__ is Tensor.__deepcopy__
+        if plain and base.is_leaf:
+            memo[id(family)] = copy.deepcopy(base, memo)
+        else:
+            memo[id(family)] = wrap(Node(family._node.aval, fresh(value_of(family._node))))
+        memo.setdefault(id(memo), []).append(family)
+    return memo[id(family)]
 
 
 def _rebuild(

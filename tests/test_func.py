@@ -70,12 +70,36 @@ def test_dropout_in_a_transformation_needs_a_key():
         jax.jit(lambda p: func.functional_call(model, p, X))(params)
 
 
-def test_unknown_and_missing_names_are_errors():
-    model = network()
-    with pytest.raises(RuntimeError, match="unexpected key"):
-        func.functional_call(model, {"nothing": jnp.ones(3)}, X)
-    with pytest.raises(RuntimeError, match="missing key"):
-        func.functional_call(model, {"0.weight": jnp.ones((8, 4))}, X, strict=True)
+KEYS = {
+    "an unknown key": (lambda t: {"nothing": t.ones(3)}, {}),
+    "an unknown key, strictly": (lambda t: {"nothing": t.ones(3)}, {"strict": True}),
+    "a missing key": (lambda t: {"0.weight": t.zeros(2, 2)}, {}),
+    "a missing key, strictly": (lambda t: {"0.weight": t.zeros(2, 2)}, {"strict": True}),
+    "a missing submodule": (lambda t: {"2.weight": t.zeros(2, 2)}, {}),
+    "an empty key": (lambda t: {"": t.zeros(2, 2)}, {}),
+    "no tensor": (lambda t: {"0.weight": 3}, {}),
+    "a key twice": (lambda t: [{"0.weight": t.zeros(2, 2)}, {"0.weight": t.zeros(2, 2)}], {}),
+    "tied": (lambda t: {"0.weight": t.zeros(2, 2)}, {"tie_weights": True}),
+    "untied": (lambda t: {"0.weight": t.zeros(2, 2)}, {"tie_weights": False}),
+    "two for tied": (lambda t: {f"{i}.weight": t.full((2, 2), float(i)) for i in (0, 1)}, {}),
+}
+
+
+@pytest.mark.parametrize("case", KEYS)
+def test_keys_that_do_not_fit_are_taken_as_pytorch_takes_them(case):
+    values, settings = KEYS[case]
+    found = []
+    for t in (jt, torch):
+        model = t.nn.Sequential(*[t.nn.Linear(2, 2, bias=False) for _ in range(2)])
+        model[1].weight = model[0].weight
+        t.nn.init.ones_(model[0].weight)
+        try:
+            out = t.func.functional_call(model, values(t), t.ones(1, 2), **settings)
+            found.append(out.tolist())
+        except (RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
+            found.append((type(error), str(error)))
+        assert not hasattr(model, "nothing") and model[0].weight.tolist() == [[1, 1], [1, 1]]
+    assert found[0] == found[1]
 
 
 def test_tied_weights_are_replaced_together():

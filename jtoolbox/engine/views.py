@@ -177,6 +177,28 @@ def generic_write(o: Op) -> Callable[..., Any]:
     return write
 
 
+def family_of(base: Handle) -> Family:
+    """The family of a tensor that is no view itself."""
+    family = base._family
+    if family is None:
+        family = base._family = Family(base)
+        if family._node.value is None:
+            mode.families.append(weakref.ref(family))
+    return family
+
+
+def relink(twin: Handle, view: Handle, base: Handle) -> None:
+    """Makes `twin`, a copy of `view`, the same cut of `base`, a copy of the view's base."""
+    chain, link = [], view._view
+    while link is not None:
+        chain.append(link)
+        link = link.parent
+    family = family_of(base)
+    for link in reversed(chain):
+        twin._view = View(family, twin._view, link.op, list(link.args), link.detached)
+    family.members.append(weakref.ref(twin))
+
+
 def viewed(tensor: Handle, o: Op, args: Any, detached: str = "") -> None:
     """Makes `tensor`, just cut from `args[0]`, a view of it."""
     base = args[0]
@@ -184,11 +206,7 @@ def viewed(tensor: Handle, o: Op, args: Any, detached: str = "") -> None:
         return
     link = base._view
     if link is None:
-        family = base._family
-        if family is None:
-            family = base._family = Family(base)
-            if family._node.value is None:
-                mode.families.append(weakref.ref(family))
+        family = family_of(base)
         tensor._view = View(family, None, o, list(args), detached)
     else:
         family = link.family

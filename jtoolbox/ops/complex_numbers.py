@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from jtoolbox import dtypes
 from jtoolbox.engine import Array, op
+from jtoolbox.engine.graph import Handle
 from jtoolbox.ops.elementwise import is_complex
 
 __all__ = [
@@ -30,10 +31,19 @@ def _write_conj(base: Any, value: Any) -> Any:
     return jnp.conj(value) if is_complex(base) else value
 
 
-@op(view=True, saves="none", write=_write_real)
-def real(input: Array) -> Array:
-    """The real part, a view: writing it writes the tensor. A real tensor is returned as it is."""
+@op(name="real", view=True, saves="none", write=_write_real)
+def _real(input: Array) -> Array:
     return jnp.real(input)
+
+
+def real(input: Any) -> Any:
+    """The real part, a view: writing it writes the tensor. A real tensor is returned as it is."""
+    return _real(input) if _may_be_complex(input) else input
+
+
+def _may_be_complex(input: Any) -> bool:
+    """Also what is no Tensor, which the operation then looks at."""
+    return not isinstance(input, Handle) or input._node.aval.dtype.kind == "c"
 
 
 @op(view=True, saves="none", write=_write_imag)
@@ -44,10 +54,14 @@ def imag(input: Array) -> Array:
     return jnp.imag(input)
 
 
-@op(view=True, saves="none", write=_write_conj)
-def conj(input: Array) -> Array:
-    """The complex conjugate; a real tensor is returned as it is. A view: writing it writes both."""
+@op(name="conj", view=True, saves="none", write=_write_conj)
+def _conj(input: Array) -> Array:
     return jnp.conj(input) if is_complex(input) else input
+
+
+def conj(input: Any) -> Any:
+    """The complex conjugate; a real tensor is returned as it is. A view: writing it writes both."""
+    return _conj(input) if _may_be_complex(input) else input
 
 
 @op(promote=("input",), promote_float=True)

@@ -244,10 +244,9 @@ def neg(input: Array) -> Array:
     return -input
 
 
-@op(view=True, saves="none", write=lambda base, value: value)
-def positive(input: Array) -> Array:
-    """x itself, as a view. Raises RuntimeError for bools."""
-    if input.dtype == bool:
+def positive(input: Any) -> Any:
+    """x itself. Raises RuntimeError for bools."""
+    if dtypes.kind(dtypes.as_numpy(input.dtype)) == 0:
         raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
     return input
 

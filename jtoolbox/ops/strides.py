@@ -188,6 +188,10 @@ def _same(layout: Layout) -> Layout:
     return layout
 
 
+def _strided(layout: Layout, size: Any, stride: Any, offset: int) -> Layout:
+    return tuple(size), tuple(stride)
+
+
 def _reversed(layout: Layout) -> Layout:
     return _permuted(layout, range(len(layout[0]))[::-1])
 
@@ -201,7 +205,7 @@ _RULES: dict[str, Callable[..., Layout]] = {
     **{"unsqueeze": _unsqueeze, "transpose": _transpose, "_adjoint": _adjoint},
     **{"permute": _permute, "_expand": _expand, "diagonal": _diagonal, "unfold": _unfold},
     **{"slice": _slice, "select": _select, "view_as_real": _as_real, "detach": _same},
-    **{"t": _reversed, "view_as_complex": _as_complex},
+    **{"as_strided": _strided, "t": _reversed, "view_as_complex": _as_complex},
 }
 
 
@@ -274,6 +278,8 @@ def _begin(name: str, layout: Layout, args: Sequence[Any]) -> int:
     if name == "diagonal":
         _, offset, dim1, dim2 = args
         return abs(offset) * strides[dim2 if offset > 0 else dim1]
+    if name == "as_strided":
+        return args[3]
     if name != "slice":
         return 0
     entries, starts = args[1], args[2] if len(args) > 2 else None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
+import torch
 
 import jtoolbox as jt
 from tests.engine.test_gradients import both, leaf
@@ -227,3 +230,30 @@ def test_a_step_does_not_touch_arrays_that_others_hold():
     for array, host, clone in held:
         np.testing.assert_array_equal(np.asarray(array), host)
         np.testing.assert_array_equal(clone.numpy(), host)
+
+
+COPIED = {
+    "a base and its view": lambda b: [b, b[1:3], b.view(2, 2)[1]],
+    "the view first": lambda b: [b.view(2, 2).t(), b],
+    "views whose base is gone": lambda b: [(b + 1)[:2], b[1:], b[::2]],
+    "a detached view": lambda b: [b, b.detach()],
+    "a strided view": lambda b: [b.as_strided((2, 2), (1, 2)), b],
+    "data of a parameter": lambda b: b,
+}
+
+
+@pytest.mark.parametrize("case", COPIED)
+def test_deep_copies_of_views_stay_views_of_the_copied_base(case):
+    found = []
+    for t in (jt, torch):
+        base = t.arange(4.0)
+        parameter = t.nn.Parameter(t.ones(2))
+        made = [parameter.data, parameter] if "parameter" in case else COPIED[case](base)
+        before = [x.tolist() for x in made]
+        twins = copy.deepcopy(made)
+        places = [(x.stride(), x.storage_offset()) for x in twins]
+        twins[0].fill_(7)
+        twins[-1].data.mul_(2)
+        assert [x.tolist() for x in made] == before
+        found.append(([x.tolist() for x in twins], places))
+    assert found[0] == found[1]

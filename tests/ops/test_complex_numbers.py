@@ -67,3 +67,10 @@ def test_gradients_flow_through_a_written_part():
         z.abs().sum().backward()
         found.append(x.grad)
     assert_same(*found)
+
+
+def test_tensors_that_are_their_own_result_are_returned_themselves():
+    for t in (jtoolbox, torch):
+        x = t.ones(2, 2)
+        for same in (+x, x.positive(), x.real, x.conj(), x.conj_physical(), x.resolve_conj()):
+            assert same is x
