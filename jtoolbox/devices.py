@@ -12,6 +12,9 @@ _PLATFORMS = {"cpu": "cpu", "cuda": "gpu", "gpu": "gpu", "tpu": "tpu", "xla": "t
 class device:
     """A device: `device('cuda:0')`, `device('cpu')`, `device('cuda', 1)`, or a `jax.Device`.
 
+    On `device('meta')` tensors have a shape and a type and no elements: operations infer shapes.
+    Inside `with device(...):` it is the default one.
+
     A name without index means the first device of its kind. Whether the device is there is checked
     when something is put on it. RuntimeError for a name that is no device type.
     """
@@ -63,6 +66,9 @@ class device:
         set_default_device(_defaults.pop())
 
 
+# Of tensors that have a shape and a type and no elements.
+META = device("meta")
+
 _defaults: list[device | None] = []
 _chosen: device | None = None
 
@@ -93,7 +99,7 @@ def set_default_device(d: Any) -> None:
     """Sets the device of tensors made without one; None gives it back to JAX."""
     global _chosen
     chosen = None if d is None else device(d)
-    if chosen is not None:
+    if chosen is not None and chosen.type != "meta":
         find(chosen)
     _chosen = chosen
 
@@ -142,7 +148,11 @@ def mesh_placement(mesh: Any) -> MeshPlacement:
 
 def placement(d: Any) -> device | None:
     """The engine's mark of a device: None for the default one, so most tensors carry none."""
+    if d is None and _chosen is not None and _chosen.type == "meta":
+        return META
     if d is None:
         return _chosen if _chosen is not None and find(_chosen) != jax.local_devices()[0] else None
+    if d == META or d == "meta":
+        return META
     chosen = find(d)
     return None if chosen == jax.local_devices()[0] else device(chosen)

@@ -22,11 +22,32 @@ from jtoolbox.engine import overriding, views
 from jtoolbox.engine.backward import backward
 from jtoolbox.engine.capture import LOST
 from jtoolbox.engine.grad_fn import GradFunction, become_boundary, edge_of
-from jtoolbox.engine.graph import LEAF, OWNED, PINNED, RETAIN, TRACED, Handle, Node, intern_aval
+from jtoolbox.engine.graph import (
+    LEAF,
+    NO_DATA,
+    OWNED,
+    PINNED,
+    RETAIN,
+    TRACED,
+    Absent,
+    Handle,
+    Node,
+    intern_aval,
+    stopped,
+)
 from jtoolbox.engine.handles import RemovableHandle
 from jtoolbox.engine.modes import mode
 from jtoolbox.engine.realize import flush, fresh
-from jtoolbox.engine.record import Array, Hooks, after_step, node_of, op, value_of, wrap
+from jtoolbox.engine.record import (
+    Array,
+    Hooks,
+    absent_node,
+    after_step,
+    node_of,
+    op,
+    value_of,
+    wrap,
+)
 from jtoolbox.engine.trace import Untraceable
 
 if TYPE_CHECKING:
@@ -272,6 +293,11 @@ class Tensor(Operators):
         """Whether it lies on a GPU."""
         return self.device.type == "cuda"
 
+    @property
+    def is_meta(self) -> bool:
+        """Whether it is on the meta device: it has a shape and a type and no elements."""
+        return self._node.value.__class__ is Absent
+
     def get_device(self) -> int:
         """The index of its accelerator, -1 on the CPU."""
         return -1 if self.device.type == "cpu" else self.device.index or 0
@@ -477,6 +503,8 @@ class Tensor(Operators):
         """Its value as a `jax.Array`; runs what is pending. The array never changes."""
         node = node_of(self)
         value = value_of(node)
+        if value.__class__ is Absent:
+            raise NotImplementedError(NO_DATA)
         node.flags |= PINNED
         if isinstance(value, np.ndarray):
             with jax.enable_x64(True):
@@ -493,6 +521,11 @@ class Tensor(Operators):
         PyTorch's shares memory with the tensor; this one is a snapshot, so writing it raises
         ValueError (copy it first). RuntimeError when the tensor requires grad, unless `force`.
         """
+        if self.is_meta:
+            raise TypeError(
+                "can't convert meta device type tensor to numpy. Use Tensor.cpu() to copy the "
+                "tensor to host memory first."
+            )
         if self.requires_grad and not force:
             raise RuntimeError(
                 "Can't call numpy() on Tensor that requires grad. Use "
@@ -522,6 +555,8 @@ class Tensor(Operators):
             raise RuntimeError(
                 f"a Tensor with {self.numel()} elements cannot be converted to Scalar"
             )
+        if self.is_meta:
+            raise RuntimeError("Tensor.item() cannot be called on meta tensors")
         return (
             self._host().item()
             if self.dtype is not dtypes.bfloat16
@@ -608,7 +643,10 @@ class Tensor(Operators):
         memo[id(self)] = twin
         old = node_of(self)
         value = value_of(old)
-        node = Node(old.aval, fresh(value), flags=OWNED)
+        if value.__class__ is Absent:
+            node = same_value(old)
+        else:
+            node = Node(old.aval, fresh(value), flags=OWNED)
         node.requires_grad, node.flags = old.requires_grad, node.flags | (old.flags & LEAF)
         _set_node(twin, node)
         if self._view is not None and not old.flags & TRACED:
@@ -689,7 +727,7 @@ def _detach(x: Array) -> Array:
 def _detached(tensor: Tensor, kind: str) -> Tensor:
     node = node_of(tensor)
     if node.flags & TRACED:
-        result = wrap(Node(node.aval, jax.lax.stop_gradient(node.value), flags=TRACED))
+        result = wrap(Node(node.aval, stopped(node.value), flags=TRACED))
         views.viewed(result, _detach.op, [tensor], kind)
         return result
     if node.value is None and mode.finished is not None:
@@ -736,7 +774,7 @@ def roots_of(
     roots, given = [], []
     for output, gradient in zip(outputs, gradients, strict=True):
         node = node_of(output)
-        if node.flags & TRACED:
+        if node.flags & TRACED and node.value.__class__ is not Absent:
             raise Untraceable(_TRACED_BACKWARD)
         if not node.requires_grad:
             raise RuntimeError(
@@ -890,6 +928,8 @@ def _node_from(data: Any, dtype: Any, device: Any, copied: bool = False) -> Node
     wanted = dtypes.as_numpy(dtype)
     if isinstance(data, Handle):
         data = value_of(node_of(data))
+    if data.__class__ is Absent:
+        return absent_node(data.shape, data.dtype if wanted is None else wanted)
     if isinstance(data, Tracer):
         value = data if wanted is None else data.astype(wanted)
         return Node(intern_aval(value.shape, value.dtype), value, flags=TRACED)
@@ -905,6 +945,8 @@ def _node_from(data: Any, dtype: Any, device: Any, copied: bool = False) -> Node
         dtypes.from_numpy(value.dtype)
         flags = 0
     place = devices.placement(device)
+    if place is devices.META:
+        return absent_node(value.shape, value.dtype)
     if place is not None:
         with jax.enable_x64(True):
             value = jax.device_put(value, devices.find(place))

@@ -23,6 +23,7 @@ from jtoolbox.engine.graph import (
     OVERWRITTEN,
     REPLACES,
     RETAIN,
+    Absent,
     Aval,
     Call,
     Handle,
@@ -31,7 +32,7 @@ from jtoolbox.engine.graph import (
 )
 from jtoolbox.engine.modes import mode
 from jtoolbox.engine.realize import Segment, flush
-from jtoolbox.engine.record import PICK, Hooks, make_call, node_of, record, wrap
+from jtoolbox.engine.record import PICK, Hooks, absent_node, make_call, node_of, record, wrap
 from jtoolbox.engine.replay import Gradient, conjugate
 
 FREED_GRAPH = (
@@ -206,6 +207,8 @@ def gradients(
     create_graph: bool,
 ) -> dict[Node, Node]:
     """Records the gradients of the roots by `wrt`, or by all leaves when that is None."""
+    if roots[0].value.__class__ is Absent:
+        return _absent_gradients(roots, wrt)
     state = mode.__dict__
     if state["capture"] is None:
         if state["finished"] is not None:
@@ -249,6 +252,18 @@ def gradients(
     return found
 
 
+def _absent_gradients(roots: list[Node], wrt: list[Node] | None) -> dict[Node, Node]:
+    """Gradients of meta tensors, which have shapes and no values: one for each leaf reached."""
+    seen, stack = set(roots), list(roots)
+    while stack:
+        for i in stack.pop().inputs:
+            if i.__class__ is Node and i.requires_grad and i not in seen:
+                seen.add(i)
+                stack.append(i)
+    wanted = [n for n in seen if n.flags & LEAF] if wrt is None else [w for w in wrt if w in seen]
+    return {n: absent_node(n.aval.shape, n.aval.dtype) for n in wanted}
+
+
 def _ones(node: Node) -> Node:
     from_ones = make_call("Ones", lambda: jnp.ones(node.aval.shape, node.aval.dtype), [])
     return record(from_ones, (), False)
@@ -271,7 +286,7 @@ def run_hooks(hooks: Any, gradient: Node) -> Node:
 def run_segment_hooks(
     hooks: Any, results: Sequence[Node | None], given: list[Node | None]
 ) -> list[Node | None]:
-    """Lets each hook see the gradients that a segment gives, which it may replace, and was given."""
+    """Shows each hook the gradients that a segment gives, which it may replace, and was given."""
     outputs = tuple(None if g is None else wrap(g) for g in given)
     tensors: Any = [None if g is None else wrap(g) for g in results]
     for hook in list(hooks.values()):

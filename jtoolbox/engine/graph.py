@@ -52,11 +52,11 @@ class Call:
 
     `out` is the aval of the result, or a tuple of them; `id` stands for the whole in program keys.
     `saves` says which values PyTorch's backward of it reads ("inputs", "output", "both", "none").
-    `op` is the operation that was called, or None.
+    `op` is the operation that was called, or None. `meta` results have a shape and no values.
     """
 
     __slots__ = ("name", "function", "out", "id", "saves", "differentiable", "tags", "structure",
-                 "_jitted", "avals", "statics", "op")  # fmt: skip
+                 "_jitted", "avals", "statics", "op", "meta")  # fmt: skip
     _ids = itertools.count(1)
 
     def __init__(
@@ -83,6 +83,8 @@ class Call:
         self.avals = avals
         self.statics = statics
         self.op = op
+        first: Any = out[0] if isinstance(out, tuple) and out else out
+        self.meta = bool(first) and getattr(first.device, "type", None) == "meta"
         self.id = next(Call._ids)
         self._jitted: Any = None
 
@@ -177,6 +179,26 @@ class Placeholder:
     def __init__(self, aval: Aval):
         self.shape = aval.shape
         self.dtype = aval.dtype
+
+
+NO_DATA = "Cannot copy out of meta tensor; no data!"
+
+
+class Absent(Placeholder):
+    """The value of a tensor on the meta device, which has a shape and a type and no elements.
+
+    Its node has the flag TRACED: nothing that it is an operand of is put off or run.
+    """
+
+    __slots__ = ()
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise NotImplementedError(NO_DATA)
+
+
+def stopped(value: Any) -> Any:
+    """A tracer cut off from gradients."""
+    return value if value.__class__ is Absent else jax.lax.stop_gradient(value)
 
 
 def is_tracer(value: Any) -> bool:

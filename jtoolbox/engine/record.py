@@ -26,6 +26,7 @@ from jtoolbox.engine.graph import (
     OWNED,
     PINNED,
     TRACED,
+    Absent,
     Aval,
     Call,
     Handle,
@@ -150,6 +151,8 @@ PICK = Call("Pick", _no_function, intern_aval((), np.dtype(np.bool_)))
 
 def record(call: Call, inputs: tuple, requires_grad: bool) -> Any:
     """Appends a call to what is pending: its node, or for several results their nodes."""
+    if call.meta:
+        return absent(call, inputs, requires_grad)
     pending = mode.pending
     if len(pending) > PENDING_LIMIT and mode.capture is None:
         Hooks.flush()
@@ -167,6 +170,24 @@ def record(call: Call, inputs: tuple, requires_grad: bool) -> Any:
     return nodes
 
 
+def absent_node(shape: tuple[int, ...], dtype: Any) -> Node:
+    """A node on the meta device."""
+    aval = intern_aval(tuple(shape), np.dtype(dtype), devices.META)
+    return Node(aval, Absent(aval), flags=TRACED)
+
+
+def absent(call: Call, inputs: tuple, requires_grad: bool) -> Any:
+    """The results of a call on the meta device, with their history where they require grad."""
+    grad = requires_grad and call.differentiable
+    inputs = inputs if grad else ()
+    if call.out.__class__ is Aval:
+        return Node(call.out, Absent(call.out), call, inputs, grad and call.out.inexact, TRACED)
+    parent = Node(call.out, None, call, inputs, grad, TRACED)
+    source = (parent,) if grad else ()
+    parent.outs = [Node(a, Absent(a), PICK, source, grad and a.inexact, TRACED) for a in call.out]
+    return parent.outs
+
+
 def _jitted(call: Call) -> Callable[..., Any]:
     """The compiled form of one call, for operations that run at once."""
     if call._jitted is None:
@@ -176,6 +197,9 @@ def _jitted(call: Call) -> Callable[..., Any]:
 
 def run_now(call: Call, inputs: tuple) -> Any:
     """Runs one call on concrete inputs: its node, or for several results their nodes."""
+    if call.meta:
+        grad = mode.grad and any(i.__class__ is Node and i.requires_grad for i in inputs)
+        return absent(call, inputs, grad)
     values = [i.value if i.__class__ is Node else i for i in inputs]
     traced = any(i.__class__ is Node and i.flags & TRACED for i in inputs)
     if traced or mode.functional is not None:
@@ -478,7 +502,11 @@ def common_device(name: str, inputs: Sequence[Any]) -> Any:
     found = None
     chosen: list[Any] = []
     for i in inputs:
-        if i.__class__ is Node and (i.aval.shape or i.aval.device is not None):
+        if (
+            i.__class__ is Node
+            and (i.aval.shape or i.aval.device is not None)
+            and not i.flags & KEY
+        ):
             chosen.append(i.aval.device)
     meshes = [d for d in chosen if getattr(d, "mesh", None) is not None]
     if meshes:  # what lies on one device is spread over the mesh of the others

@@ -15,7 +15,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from jtoolbox.engine.backward_names import backward_name
-from jtoolbox.engine.graph import LEAF, OVERWRITTEN, PINNED, REPLACES, TRACED, Handle, Node
+from jtoolbox.engine.graph import (
+    LEAF,
+    OVERWRITTEN,
+    PINNED,
+    REPLACES,
+    TRACED,
+    Absent,
+    Handle,
+    Node,
+    stopped,
+)
 from jtoolbox.engine.modes import mode
 from jtoolbox.engine.record import (
     Hooks,
@@ -68,7 +78,7 @@ class View:
         if self.detached and self.op.name == "detach" and source.value is not None:
             source.flags |= PINNED
             traced = source.flags & TRACED
-            value = jax.lax.stop_gradient(source.value) if traced else source.value
+            value = stopped(source.value) if traced else source.value
             return Node(source.aval, value, flags=traced | PINNED)
         args = [source, *self.args[1:]]
         return apply(self.op, "cut", self.op.body, args, self.op.operands, bool(self.detached))
@@ -82,7 +92,7 @@ class View:
             value.flags |= PINNED
             result = value.value
             old = self.family._node if self.parent is None else self.parent.cut()
-            if old.flags & TRACED:
+            if old.flags & TRACED and value.value.__class__ is not Absent:
                 result = continued(old.value, result)
             new = Node(value.aval, result, flags=(value.flags | old.flags) & TRACED | PINNED)
             return new if self.parent is None else self.parent.put(new)

@@ -9,7 +9,10 @@ from typing import Any, Self
 import numpy as np
 
 from jtoolbox import dtypes
+from jtoolbox.devices import device as device_of
 from jtoolbox.engine import no_grad
+from jtoolbox.engine.graph import NO_DATA
+from jtoolbox.ops.creation import empty_like
 from jtoolbox.tensor import Tensor
 
 _COMPLEX = (
@@ -63,6 +66,8 @@ class Conversion:
                 )
             if dtype.is_complex:
                 warnings.warn(_COMPLEX, stacklevel=2)
+        if device is not None and device_of(device).type != "meta":
+            _check_values(self)
         return self._apply(lambda t: t.to(device, dtype if _is_inexact(t) else None))
 
     def cuda(self, device: Any = None) -> Self:
@@ -95,11 +100,24 @@ class Conversion:
 
     def to_empty(self, *, device: Any, recurse: bool = True) -> Self:
         """Moves to a device without the values: what the parameters hold then is arbitrary."""
-        return self._apply(lambda t: t.to(device), recurse)
+
+        def moved(t: Any) -> Any:
+            return empty_like(t, device=device) if t.is_meta else t.to(device)
+
+        return self._apply(moved, recurse)
 
     def share_memory(self) -> Self:
         """Not supported; raises RuntimeError that says what to do."""
         raise RuntimeError(_SHARE_MEMORY)
+
+
+def _check_values(module: Any) -> None:
+    """NotImplementedError where a module on the meta device is to be moved to another one."""
+    if any(t.is_meta for t in (*module.parameters(), *module.buffers())):
+        raise NotImplementedError(
+            f"{NO_DATA} Please use torch.nn.Module.to_empty() instead of torch.nn.Module.to() when "
+            "moving module from meta to a different device."
+        )
 
 
 def _convert(param: Tensor, fn: Callable[[Tensor], Tensor]) -> None:

@@ -41,6 +41,11 @@ _WRONG_SHAPE = (
     "size mismatch for {key}: copying a param with shape {got} from checkpoint, "
     "the shape in current model is {want}."
 )
+_NOTHING_COPIED = (
+    "for {key}: copying from a non-meta parameter in the checkpoint to a meta parameter in the "
+    "current model, which is a no-op. (Did you mean to pass `assign=True` to assign items in the "
+    "state dictionary to their corresponding key in the module instead of copying them in place?)"
+)
 _FAILED_COPY = (
     'While copying the parameter named "{key}", whose dimensions in the model are {want} and whose '
     "dimensions in the checkpoint are {got}, an exception occurred : {args}."
@@ -219,6 +224,8 @@ class StateDict:
         try:
             if assign:
                 setattr(self, name, _in_place_of(current, given))
+            elif current.is_meta and not getattr(given, "is_meta", False):
+                warnings.warn(_NOTHING_COPIED.format(key=key), stacklevel=2)
             else:
                 _copy(current, given)
         except Exception as error:

@@ -10,8 +10,8 @@ import numpy as np
 
 from jtoolbox import devices, dtypes
 from jtoolbox.engine import Array, op
-from jtoolbox.engine.graph import leaf_node
-from jtoolbox.engine.record import node_of, value_of, wrap
+from jtoolbox.engine.graph import NO_DATA, leaf_node
+from jtoolbox.engine.record import absent_node, node_of, value_of, wrap
 from jtoolbox.layouts import check_format
 from jtoolbox.ops.host import is_tensor, needs_graph
 
@@ -68,6 +68,10 @@ def _moved(input: Any, device: Any) -> Any:
     node, place = node_of(input), devices.placement(device)
     if node.aval.device == place:
         return input
+    if place is devices.META:
+        return wrap(absent_node(node.aval.shape, node.aval.dtype))
+    if node.aval.device is devices.META:
+        raise NotImplementedError(NO_DATA)
     if needs_graph(input):
         raise RuntimeError(_MOVE.format(input.device, device))
     with jax.enable_x64(True):

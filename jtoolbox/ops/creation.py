@@ -14,6 +14,7 @@ from jtoolbox import devices, dtypes
 from jtoolbox.engine import Array, op
 from jtoolbox.engine.record import Hooks
 from jtoolbox.layouts import check_layout
+from jtoolbox.ops.host import is_tensor
 
 __all__ = [
     *("empty", "empty_like", "eye", "full", "full_like", "meshgrid", "ones", "ones_like"),
@@ -220,6 +221,13 @@ def placed(result: Any, device: Any, requires_grad: bool, layout: Any = None) ->
     return finished(result if device is None else result.to(device), requires_grad, layout)
 
 
+def _model(input: Any, device: Any) -> Any:
+    """What a tensor is made like: for one without values that goes elsewhere, zeros there."""
+    if device is None or not is_tensor(input) or not input.is_meta:
+        return input
+    return _zeros(tuple(input.shape), input.dtype, devices.placement(device))
+
+
 def zeros_like(
     input: Array,
     *,
@@ -230,7 +238,7 @@ def zeros_like(
     memory_format: Any = None,
 ) -> Any:
     """Zeros in the shape and type of `input`."""
-    return placed(_constant_like(input, 0, dtype), device, requires_grad, layout)
+    return placed(_constant_like(_model(input, device), 0, dtype), device, requires_grad, layout)
 
 
 def ones_like(
@@ -243,7 +251,7 @@ def ones_like(
     memory_format: Any = None,
 ) -> Any:
     """Ones in the shape and type of `input`."""
-    return placed(_constant_like(input, 1, dtype), device, requires_grad, layout)
+    return placed(_constant_like(_model(input, device), 1, dtype), device, requires_grad, layout)
 
 
 def empty_like(
@@ -256,7 +264,7 @@ def empty_like(
     memory_format: Any = None,
 ) -> Any:
     """Values not promised (here zeros) in the shape and type of `input`."""
-    return placed(_constant_like(input, 0, dtype), device, requires_grad, layout)
+    return placed(_constant_like(_model(input, device), 0, dtype), device, requires_grad, layout)
 
 
 def full_like(
@@ -271,7 +279,9 @@ def full_like(
 ) -> Any:
     """One number in the shape and type of `input`."""
     dtypes.check_number(fill_value, input.dtype if dtype is None else dtype)
-    return placed(_full_like(input, fill_value, dtype), device, requires_grad, layout)
+    return placed(
+        _full_like(_model(input, device), fill_value, dtype), device, requires_grad, layout
+    )
 
 
 # Matrices

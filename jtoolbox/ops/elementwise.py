@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import functools
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp

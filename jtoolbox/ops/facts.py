@@ -163,7 +163,7 @@ PROPERTIES: dict[str, Callable[[Any], Any]] = {
     **{
         f"is_{kind}": _no
         for kind in (
-            *("ipu", "maia", "meta", "mkldnn", "mps", "mtia", "nested", "quantized"),
+            *("ipu", "maia", "mkldnn", "mps", "mtia", "nested", "quantized"),
             *("sparse_csr", "vulkan", "xla", "xpu"),
         )
     },

@@ -201,12 +201,25 @@ def format_array(
     return _joined(prefix + body, suffixes, len(prefix))
 
 
+def _format_meta(tensor: Any, prefix: str, grad_fn: Any) -> str:
+    dtype = tensor.dtype
+    suffixes = ["device='meta'", f"size={tuple(tensor.shape)}"]
+    suffixes += [] if dtype is dtypes.get_default_dtype() else [f"dtype={dtype}"]
+    if grad_fn:
+        suffixes.append(f"grad_fn=<{type(grad_fn).__name__}>")
+    elif tensor.requires_grad:
+        suffixes.append("requires_grad=True")
+    return _joined(prefix + "...", suffixes, len(prefix))
+
+
 def format_tensor(tensor: Any) -> str:
     """The text of a Tensor; runs what is pending."""
     grad_fn = tensor.grad_fn
     device = tensor.device
     kind = type(tensor)
     prefix = f"{kind.__name__}(" if kind in overriding.classes else "tensor("
+    if tensor.is_meta:
+        return _format_meta(tensor, prefix, grad_fn)
     return format_array(
         np.asarray(tensor.detach()),
         device=None if device.type == "cpu" else str(device),
