@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jtoolbox.engine.modes import mode
+from jtoolbox.engine.modes import carried_forward, mode
 from jtoolbox.engine.trace import HoldsGradients
 from jtoolbox.tracing import (
     is_handle,
@@ -169,7 +169,8 @@ def _jacobian(name: str, func: Callable[..., Any], argnums: Any, has_aux: bool) 
 
         def call(*args: Any, **kwargs: Any) -> Any:
             _derivable(args, argnums)
-            found, aux = transform(checked, argnums, has_aux=True)(*args, **kwargs)
+            with carried_forward(name == "jacfwd"):
+                found, aux = transform(checked, argnums, has_aux=True)(*args, **kwargs)
             return (found, aux) if has_aux else found
 
         return call
@@ -270,7 +271,8 @@ def jvp(
             return _only_arrays(value, "jvp(f, primals, tangents)"), aux
 
         def call(p: Any, t: Any) -> Any:
-            value, derivative, aux = jax.jvp(checked, p, t, has_aux=True)
+            with carried_forward():
+                value, derivative, aux = jax.jvp(checked, p, t, has_aux=True)
             return (value, derivative, aux) if has_aux else (value, derivative)
 
         return call
@@ -360,7 +362,7 @@ def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..
         pure = functools.partial(on_arrays(func), tensors)
         value = push = None
         try:
-            with watched(tensors):
+            with watched(tensors), carried_forward():
                 value, push = jax.linearize(pure, *to_arrays(primals))
         except HoldsGradients:
             if mode.functional is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,7 +17,7 @@ from jtoolbox.autograd.returned import fitted, listed
 from jtoolbox.engine import autocast
 from jtoolbox.engine.backward import backward as _backward
 from jtoolbox.engine.backward import gradients
-from jtoolbox.engine.graph import Call, Handle, Node, leaf_node
+from jtoolbox.engine.graph import Call, Handle, Node, is_tracer, leaf_node
 from jtoolbox.engine.modes import (
     enable_grad,
     inference_mode,
@@ -36,7 +38,7 @@ from jtoolbox.engine.record import (
 )
 from jtoolbox.engine.replay import conjugate
 from jtoolbox.engine.trace import TensorTrace, Untraceable
-from jtoolbox.tensor import Tensor, roots_of, wanted_nodes
+from jtoolbox.tensor import Tensor, roots_of, same_value, wanted_nodes
 
 __all__ = [
     "Function",
@@ -180,7 +182,16 @@ class Context:
         self.dirty: tuple[Any, ...] = ()
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
-        """Keeps inputs or outputs, or other tensors, for `backward` to find in `saved_tensors`."""
+        """Keeps inputs or outputs, or other tensors, for `backward` to find in `saved_tensors`.
+
+        TypeError for what is neither a Tensor nor None.
+        """
+        for i, t in enumerate(tensors):
+            if t is not None and not isinstance(t, Handle):
+                raise TypeError(
+                    f"save_for_backward can only save variables, but argument {i} is of type "
+                    f"{type(t).__name__}"
+                )
         self._saved = tensors
 
     save_for_forward = save_for_backward
@@ -199,8 +210,11 @@ class Context:
         self.dirty = tensors
 
     def set_materialize_grads(self, value: bool) -> None:
-        """Whether missing gradients of outputs come as zeros; they do in any case where the Python
-        is traced (see `Function`)."""
+        """Whether gradients of outputs that nothing used come as zeros, or else as None.
+
+        A Function of several outputs that wants None runs its Python at every call (see
+        `Function`); inside `jit` and `functional_call` it is given zeros.
+        """
         self._materialize = value
 
 
@@ -237,6 +251,9 @@ class Function:
             "You must implement the forward function for custom autograd.Function."
         )
 
+    # As in PyTorch, where it says that `vmap` may trace `forward`; here it always may.
+    generate_vmap_rule = False
+
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         """The gradients of the inputs, one for each argument of `forward`; overridden."""
@@ -245,16 +262,34 @@ class Function:
             "autograd.Function to use it with backward mode AD."
         )
 
+    vjp = backward
+
+    @staticmethod
+    def jvp(ctx: Any, *grad_inputs: Any) -> Any:
+        """The tangents of the outputs from those of the inputs, for `func.jvp`; overridden."""
+        raise NotImplementedError(
+            "You must implement the jvp function for custom autograd.Function to use it with "
+            "forward mode AD."
+        )
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *args: Any) -> Any:
+        """What PyTorch's `vmap` calls; here `vmap` traces `forward` itself and asks for no rule."""
+        raise NotImplementedError("vmap traces forward itself here: call Function.apply under vmap")
+
     @classmethod
-    def apply(cls, *args: Any) -> Any:
+    def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Runs the operation on these arguments."""
+        if kwargs:
+            args = cls._bound(args, kwargs)
         places = [i for i, a in enumerate(args) if isinstance(a, Handle)]
         inputs = tuple([node_of(args[i]) for i in places])
         needs = tuple(
             isinstance(a, Handle) and node_of(a).requires_grad and mode.grad for a in args
         )
         statics = freeze(tuple(None if i in places else a for i, a in enumerate(args)))
-        key = (statics, needs, tuple(n.aval for n in inputs), mode.autocast)
+        forward_mode = mode.forward
+        key = (statics, needs, tuple(n.aval for n in inputs), mode.autocast, forward_mode)
         calls = cls.__dict__.get("_calls")
         if calls is None:
             cls._calls = calls = {}  # type: ignore[attr-defined]
@@ -264,7 +299,18 @@ class Function:
         if call is ON_HOST:
             return on_host.apply(cls, Context(needs), args)
         call, rest = call
+        if rest.cut and mode.functional is None:
+            inputs = tuple(same_value(n) if p in rest.cut else n
+                           for p, n in zip(places, inputs, strict=True))  # fmt: skip
         return rest.join(_finish(call, inputs, any(needs)))
+
+    @classmethod
+    def _bound(cls, args: tuple, kwargs: dict[str, Any]) -> tuple:
+        """All arguments in the order of `forward`."""
+        context = () if hasattr(cls, "setup_context") else (None,)
+        bound = inspect.signature(cls.forward).bind(*context, *args, **kwargs)
+        bound.apply_defaults()
+        return bound.args[len(context) :]
 
     @classmethod
     def _traced(cls, args: tuple, places: list[int], needs: tuple, inputs: tuple) -> Any:
@@ -276,12 +322,17 @@ class Function:
         device = common_device(cls.__name__, inputs)
         try:
             call = make_call(f"{cls.__name__}Backward", function, avals, device=device)
-            if any(needs):
+            if any(needs) and cls.jvp is Function.jvp:
                 _try_backward(function, avals)
         except VALUES:
             if not on_host.possible():
                 raise
             return ON_HOST
+        if rest.sparse and on_host.possible():
+            return ON_HOST
+        call.saves = tuple(rest.saved) or "none"
+        if rest.mistake is not None:
+            call.tags = frozenset({rest.mistake})
         return call, rest
 
 
@@ -293,7 +344,8 @@ def _try_backward(function: Callable, avals: Sequence[Any]) -> None:
         return pull(jax.tree.map(_one, out))
 
     try:
-        jax.eval_shape(both, *[a.struct for a in avals])
+        with jax.enable_x64(True):
+            jax.eval_shape(both, *[a.struct for a in avals])
     except VALUES:
         raise
     except Exception:  # a mistake in `backward`, which raises when it is called
@@ -323,12 +375,21 @@ class _Rest:
         self.many = False
         self.values: list[Any] = []
         self.places: list[int] = []
+        # Of the Tensors among them, those that no gradient comes for; of the arguments, those that
+        # `backward` gives None for. What was saved: arguments, and results under -1 - k.
+        self.constant: set[int] = set()
+        self.cut: set[int] = set()
+        self.saved: list[int] = []
+        self.sparse = False
+        self.mistake: Exception | None = None
 
     def join(self, tensors: Sequence[Any]) -> Any:
         """All results in order."""
         results = list(self.values)
         for place, tensor in zip(self.places, tensors, strict=True):
             results[place] = tensor
+            if place in self.constant:
+                tensor._node.requires_grad = False
         return tuple(results) if self.many else results[0]
 
 
@@ -358,7 +419,19 @@ def _custom(
                 out = cls.forward(ctx, *given)
             if [node_of(given[place]) for place in places] != before or ctx.dirty:
                 raise Untraceable(WRITTEN.format(name=cls.__name__))
+            noted(ctx, before, list(out) if isinstance(out, (tuple, list)) else [out])
         return out, ctx
+
+    def noted(ctx: Context, inputs: list[Node], results: list[Any]) -> None:
+        """What the call says of its inputs and results, in numbers of them."""
+        nodes = [node_of(r) if isinstance(r, Handle) else None for r in results]
+        saved = [node_of(t) for t in ctx._saved if isinstance(t, Handle)]
+        without = [node_of(t) for t in ctx._not_differentiable]
+        rest.saved = [k for k, n in enumerate(inputs) if n in saved]
+        tensors = [n for n in nodes if n is not None]
+        rest.saved += [-1 - k for k, n in enumerate(tensors) if n in saved]
+        rest.constant = {k for k, n in enumerate(nodes) if n is not None and n in without}
+        rest.sparse = not ctx._materialize and sum(n.aval.inexact for n in tensors) > 1
 
     def raw(value: Any) -> Any:
         return node_of(value).value if isinstance(value, Handle) else value
@@ -396,9 +469,16 @@ def _custom(
             grads: list[Any] = [None] * len(rest.values)
             for place, cotangent in zip(rest.places, cotangents, strict=True):
                 grads[place] = wrap(leaf_node(conjugate(_plain(cotangent))))
-            results = cls.backward(ctx, *grads)
-        results = listed(cls.__name__, results, len(args))
-        return tuple(gradient(results[p], p, a) for p, a in zip(places, arrays, strict=True))
+            try:
+                results = listed(cls.__name__, cls.backward(ctx, *grads), len(args))
+                rest.cut = {p for p in places if results[p] is None}
+                pairs = zip(places, arrays, strict=True)
+                return tuple(gradient(results[p], p, a) for p, a in pairs)
+            except VALUES:
+                raise
+            except Exception as error:
+                rest.mistake = error  # for the line that calls backward()
+                raise
 
     def gradient(returned: Any, place: int, array: Any) -> Any:
         if not jnp.issubdtype(array.dtype, jnp.inexact):
@@ -409,7 +489,26 @@ def _custom(
         return conjugate(found.astype(array.dtype))
 
     function.defvjp(forward, backward)
-    return function
+    if cls.jvp is Function.jvp or not (mode.forward or cls.backward is Function.backward):
+        return function
+
+    def with_tangents(arrays: Any, tangents: Any) -> Any:
+        out, ctx = run(arrays)
+        given: list[Any] = [None] * len(args)
+        for place, tangent in zip(places, tangents, strict=True):
+            given[place] = None if tangent.dtype == jax.dtypes.float0 else wrap(leaf_node(tangent))
+        with TensorTrace(), autocast.within(casts):
+            found = cls.jvp(ctx, *given)
+        arrays = outputs(out)
+        found = list(found) if isinstance(found, (tuple, list)) else [found]
+        moved = [raw(found[p]) for p in rest.places]
+        return arrays, tuple(
+            jnp.zeros_like(a) if t is None else t for a, t in zip(arrays, moved, strict=True)
+        )
+
+    forward_rule = jax.custom_jvp(lambda *arrays: outputs(run(arrays)[0]))
+    forward_rule.defjvp(with_tangents)
+    return forward_rule
 
 
 def _plain(cotangent: Any) -> Any:
@@ -418,6 +517,36 @@ def _plain(cotangent: Any) -> Any:
     return cotangent
 
 
+ONCE = "trying to differentiate twice a function that was marked with @once_differentiable"
+
+
+@jax.custom_vjp
+def _once(x: Any) -> Any:
+    return x
+
+
+def _refuse(*_: Any) -> Any:
+    raise RuntimeError(ONCE)
+
+
+_once.defvjp(lambda x: (x, None), _refuse)
+
+
 def once_differentiable(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Marks a `backward` that must not be differentiated itself; here it simply runs."""
-    return function
+    """Marks a `backward` that must not be differentiated itself: doing so raises RuntimeError."""
+
+    @functools.wraps(function)
+    def marked(ctx: Any, *grads: Any) -> Any:
+        found = function(ctx, *grads)
+        many = isinstance(found, (tuple, list))
+        results = [_marked(g) for g in (found if many else [found])]
+        return tuple(results) if many else results[0]
+
+    return marked
+
+
+def _marked(gradient: Any) -> Any:
+    node = node_of(gradient) if isinstance(gradient, Handle) else None
+    if node is None or not is_tracer(node.value) or not node.aval.inexact:
+        return gradient
+    return wrap(leaf_node(_once(node.value)))

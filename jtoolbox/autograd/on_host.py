@@ -15,7 +15,7 @@ import numpy as np
 
 from jtoolbox.autograd.returned import fitted, listed
 from jtoolbox.dtypes import from_numpy
-from jtoolbox.engine.graph import PINNED, Handle, Node
+from jtoolbox.engine.graph import LEAF, PINNED, Handle, Node
 from jtoolbox.engine.modes import mode, no_grad
 from jtoolbox.engine.realize import Segment, adopt
 from jtoolbox.engine.record import node_of, value_of, wrap
@@ -25,6 +25,11 @@ __all__ = ["apply", "possible"]
 CHANGED = (
     "one of the variables needed for gradient computation has been modified by an inplace "
     "operation: a tensor that {name} saved was changed after it was used."
+)
+
+DIRTY_LEAF = (
+    "a leaf Variable that requires grad has been used in an in-place operation. Give the Function "
+    "a clone(), or call it under no_grad()."
 )
 
 
@@ -65,7 +70,7 @@ class HostSegment(Segment):
         super().free()
         self.ctx, self.saved = None, []
 
-    def run(self, cotangents: list[Node | None]) -> list[Node]:
+    def run(self, cotangents: list[Node | None]) -> list[Node | None]:
         """The gradients of `wrt`, by the Function's `backward`."""
         if self._present() != self.saved:
             raise RuntimeError(CHANGED.format(name=self.cls.__name__))
@@ -84,9 +89,9 @@ class HostSegment(Segment):
         owner = None if cotangent.owner is None else cotangent.owner()
         return owner if owner is not None and owner._node is cotangent else wrap(cotangent)
 
-    def _gradient(self, returned: Any, place: int, of: Node) -> Node:
+    def _gradient(self, returned: Any, place: int, of: Node) -> Node | None:
         if returned is None:
-            return Node(of.aval, np.zeros(of.aval.shape, of.aval.dtype), flags=PINNED)
+            return None
         found = fitted(self.cls.__name__, place, returned, of.aval.shape)
         return node_of(found.detach().to(from_numpy(of.aval.dtype)))
 
@@ -103,6 +108,8 @@ def apply(cls: Any, ctx: Any, args: tuple) -> Any:
             cls.setup_context(ctx, args, out)
     if not any(ctx.needs_input_grad):
         return out
+    if any(node_of(t).requires_grad and node_of(t).flags & LEAF for t in ctx.dirty):
+        raise RuntimeError(DIRTY_LEAF)
     many = isinstance(out, (tuple, list))
     segment = HostSegment(cls, ctx, args, nodes)
     results = [_result(o, segment, args) for o in (out if many else [out])]

@@ -97,14 +97,17 @@ class Walk:
 
 
 def check_derivative(node: Node) -> None:
-    """Raises if PyTorch has no derivative of a node's call."""
+    """Raises if PyTorch has no derivative of a node's call, or a tag is the error of its rule."""
+    for tag in node.call.tags:
+        if isinstance(tag, Exception):
+            raise tag.with_traceback(None)
     if NO_DERIVATIVE in node.call.tags:
         raise RuntimeError(NOT_IMPLEMENTED.format(name=node.call.name))
 
 
 def _check_derivatives(segment: Segment, roots: list[Node]) -> None:
     """The same for the steps of an executed program through which gradients flow from the roots."""
-    if not any(NO_DERIVATIVE in node.call.tags for node in segment.steps):
+    if not any(node.call.tags for node in segment.steps):
         return
     steps, seen, stack = set(segment.steps), set(roots), list(roots)
     while stack:
@@ -120,6 +123,9 @@ def _check_derivatives(segment: Segment, roots: list[Node]) -> None:
 def check_overwritten(node: Node) -> None:
     """Raises if a value that PyTorch's backward of this node reads was changed in place."""
     saves = node.call.saves
+    if node.call is PICK or saves.__class__ is tuple:
+        _check_saved(node)
+        return
     if saves == "none":
         return
     if saves != "inputs" and node.flags & OVERWRITTEN:
@@ -139,6 +145,23 @@ def check_overwritten(node: Node) -> None:
                 raise RuntimeError(
                     OVERWRITTEN_VALUE.format(name=node.call.name, what="input", aval=i.aval)
                 )
+
+
+def _check_saved(node: Node) -> None:
+    """The same for a Function, whose call says which of its inputs and results it saved."""
+    parent = node.inputs[0] if node.call is PICK and node.inputs else node
+    saves = parent.call.saves
+    if saves.__class__ is not tuple:
+        return
+    changed = [parent.inputs[k] for k in saves if k >= 0 and k < len(parent.inputs)]
+    for i in changed:
+        if i.__class__ is Node and i.flags & OVERWRITTEN:
+            name, aval = parent.call.name, i.aval
+            raise RuntimeError(OVERWRITTEN_VALUE.format(name=name, what="input", aval=aval))
+    for k in saves:
+        if k < 0 and parent.outs and parent.outs[-1 - k].flags & OVERWRITTEN:
+            name, aval = parent.call.name, parent.outs[-1 - k].aval
+            raise RuntimeError(OVERWRITTEN_VALUE.format(name=name, what="output", aval=aval))
 
 
 _gradients: dict[tuple, Gradient] = {}

@@ -51,7 +51,8 @@ class Call:
     """A pure function of arrays with everything but the arrays fixed, and what it returns.
 
     `out` is the aval of the result, or a tuple of them; `id` stands for the whole in program keys.
-    `saves` says which values PyTorch's backward of it reads ("inputs", "output", "both", "none").
+    `saves` says which values PyTorch's backward of it reads ("inputs", "output", "both", "none", or
+    for a Function a tuple of the numbers of its inputs, and of its results under -1 - k).
     `op` is the operation that was called, or None. `meta` results have a shape and no values.
     """
 
@@ -89,7 +90,8 @@ class Call:
         self._jitted: Any = None
 
 
-# The tag of calls that PyTorch has no derivative of: a backward pass through one raises.
+# The tag of calls that PyTorch has no derivative of: a backward pass through one raises. So it does
+# where a tag is an exception, the mistake of a Function's `backward`.
 NO_DERIVATIVE = "no derivative"
 
 LEAF = 1  # gradients are accumulated here, and flow no further

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -20,6 +21,7 @@ class Mode(threading.local):
     order. `backward`: the pending backward pass that the next one must not join, or None.
     `finished`: a whole training step that waits to be run (see `step.py`), or None.
     `structure` counts changes (train/eval, groups) after which a frozen step is recorded anew.
+    `forward`: derivatives are carried forward (`jvp`), which Functions with a rule for it ask.
     `autocast` says for which devices operations cast their operands, or None.
     """
 
@@ -37,6 +39,7 @@ class Mode(threading.local):
         self.calls: dict[int, int] = {}
         self.structure = 0
         self.autocast: Any = None
+        self.forward = False
 
 
 mode = Mode()
@@ -45,6 +48,17 @@ mode = Mode()
 def structure_changed() -> None:
     """Says that frozen steps must be recorded anew: train or eval, another group, a hook."""
     mode.structure += 1
+
+
+@contextmanager
+def carried_forward(on: bool = True) -> Iterator[None]:
+    """Inside, Functions that say how tangents go forward are asked for that."""
+    before = mode.forward
+    mode.forward = before or on
+    try:
+        yield
+    finally:
+        mode.forward = before
 
 
 # Called when gradient recording is switched back on after values were written in place without it.

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import jtoolbox as jt
-from tests.reference import assert_same
+from tests.reference import assert_same, same_error
 
 X = np.array([0.5, -1.25, 2.0], np.float32)
 BOTH = (jt, torch)
@@ -155,3 +155,151 @@ def test_a_backward_pass_of_what_is_traced_raises():
 
     with pytest.raises(RuntimeError, match="being traced by JAX"):
         jt.func.grad(lambda x: (step(x), x.sum())[1])(jt.ones(3))
+
+
+def _mistake(t, backward, forward=lambda ctx, x: x * 1):
+    kind = type(
+        "Wrong",
+        (t.autograd.Function,),
+        {"forward": staticmethod(forward), "backward": staticmethod(backward)},
+    )
+    return kind.apply(t.ones(2, requires_grad=True)).sum()
+
+
+MISTAKES = {
+    "too many": lambda t: _mistake(t, lambda ctx, g: (g, g)).backward(),
+    "another shape": lambda t: _mistake(t, lambda ctx, g: t.ones(3)).backward(),
+    "an error of its own": lambda t: _mistake(t, lambda ctx, g: {}["key"]).backward(),
+    "saved no tensor": lambda t: _mistake(
+        t, lambda ctx, g: g, lambda ctx, x: ctx.save_for_backward(3)
+    ),
+    "no backward": lambda t: (
+        type("Half", (t.autograd.Function,), {"forward": staticmethod(lambda ctx, x: x * 1)})
+        .apply(t.ones(2, requires_grad=True))
+        .sum()
+        .backward()
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_a_mistake_in_backward_raises_where_backward_is_called(case):
+    same_error(lambda: MISTAKES[case](jt), lambda: MISTAKES[case](torch), match=case)
+
+
+def test_saved_tensors_that_were_changed_or_freed_raise():
+    for t in (jt, torch):
+
+        class Exp(t.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                y = x.exp()
+                ctx.save_for_backward(y)
+                return y
+
+            @staticmethod
+            def backward(ctx, g):
+                return g * ctx.saved_tensors[0]
+
+        class Square(t.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                ctx.save_for_backward(x)
+                return x * x
+
+            @staticmethod
+            def backward(ctx, g):
+                return 2 * g * ctx.saved_tensors[0]
+
+        x = t.ones(2, requires_grad=True)
+        y = Exp.apply(x)
+        y.add_(1)
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            y.sum().backward()
+        z = x * 1
+        y = Square.apply(z)
+        z.add_(1)
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            y.sum().backward()
+        y = Exp.apply(x).sum()
+        y.backward()
+        with pytest.raises(RuntimeError, match="backward through the graph a second time"):
+            y.backward()
+
+
+def test_none_for_an_argument_leaves_its_gradient_alone():
+    found = []
+    for t in (jt, torch):
+
+        class Second(t.autograd.Function):
+            @staticmethod
+            def forward(ctx, x, y):
+                return x * y
+
+            @staticmethod
+            def backward(ctx, g):
+                return None, g
+
+        class Parts(t.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                ctx.set_materialize_grads(False)
+                return x * 2, x * 3
+
+            @staticmethod
+            def backward(ctx, a, b):
+                return a * 2 if b is None else b * 3
+
+        x, y = (t.ones(2, requires_grad=True) for _ in range(2))
+        Second.apply(x, y * 1).sum().backward()
+        Second.apply(y=y, x=x).sum().backward()
+        grads = [None if p.grad is None else p.grad.tolist() for p in (x, y)]
+        Parts.apply(x)[0].sum().backward()
+        found.append([*grads, x.grad.tolist()])
+    assert found[0] == found[1]
+
+
+def test_a_function_that_is_differentiable_once_says_so():
+    class Square(jt.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x * x
+
+        @staticmethod
+        @jt.autograd.function.once_differentiable
+        def backward(ctx, g):
+            return 2 * g * ctx.saved_tensors[0]
+
+    x = jt.ones(2, requires_grad=True)
+    (g,) = jt.autograd.grad(Square.apply(x).sum(), x, create_graph=True)
+    assert g.tolist() == [2, 2]
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        jt.autograd.grad(g.sum(), x)[0].tolist()
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
+def test_forward_mode_asks_jvp():
+    for t in (jt, torch):
+
+        class Square(t.autograd.Function):
+            @staticmethod
+            def forward(x):
+                return x * x
+
+            @staticmethod
+            def setup_context(ctx, inputs, output):
+                ctx.save_for_forward(*inputs)
+                ctx.save_for_backward(*inputs)
+
+            @staticmethod
+            def backward(ctx, g):
+                return 2 * g * ctx.saved_tensors[0]
+
+            @staticmethod
+            def jvp(ctx, tangent):
+                return 2 * ctx.saved_tensors[0] * tangent
+
+        value, slope = t.func.jvp(Square.apply, (t.tensor(3.0),), (t.tensor(1.0),))
+        assert (value.item(), slope.item()) == (9, 6)
+        assert t.func.grad(Square.apply)(t.tensor(3.0)).item() == 6
