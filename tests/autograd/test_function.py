@@ -166,19 +166,21 @@ def _mistake(t, backward, forward=lambda ctx, x: x * 1):
     return kind.apply(t.ones(2, requires_grad=True)).sum()
 
 
+def _half(t):
+    kind = type("Half", (t.autograd.Function,), {"forward": staticmethod(lambda ctx, x: x * 1)})
+    kind.apply(t.ones(2, requires_grad=True)).sum().backward()
+
+
+def _saved_number(ctx, x):
+    ctx.save_for_backward(3)
+
+
 MISTAKES = {
-    "too many": lambda t: _mistake(t, lambda ctx, g: (g, g)).backward(),
-    "another shape": lambda t: _mistake(t, lambda ctx, g: t.ones(3)).backward(),
-    "an error of its own": lambda t: _mistake(t, lambda ctx, g: {}["key"]).backward(),
-    "saved no tensor": lambda t: _mistake(
-        t, lambda ctx, g: g, lambda ctx, x: ctx.save_for_backward(3)
-    ),
-    "no backward": lambda t: (
-        type("Half", (t.autograd.Function,), {"forward": staticmethod(lambda ctx, x: x * 1)})
-        .apply(t.ones(2, requires_grad=True))
-        .sum()
-        .backward()
-    ),
+    "incorrect number of gradients": lambda t: _mistake(t, lambda ctx, g: (g, g)).backward(),
+    "invalid gradient at index 0": lambda t: _mistake(t, lambda ctx, g: t.ones(3)).backward(),
+    "its own": lambda t: _mistake(t, lambda ctx, g: {}["its own"]).backward(),
+    "argument 0 is of type int": lambda t: _mistake(t, lambda ctx, g: g, _saved_number),
+    "must implement either the backward": _half,
 }
 
 
