@@ -7,6 +7,7 @@ import copy
 import functools
 import math
 import operator
+import warnings
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
@@ -359,6 +360,8 @@ class Tensor(Operators):
         elif grad is not None and not isinstance(grad, Tensor):
             # The step has used it up: it is computed again, or a frozen step says why it cannot.
             grad = self._grad = wrap(grad._node)
+        elif grad is None and not self.is_leaf and not self._node.flags & RETAIN:
+            warnings.warn(_GRAD_OF_INNER, stacklevel=2)
         return grad
 
     @grad.setter
@@ -404,7 +407,7 @@ class Tensor(Operators):
             None if inputs is None else [inputs] if isinstance(inputs, Tensor) else list(inputs)
         )
         if chosen is not None and not chosen:
-            raise RuntimeError("'inputs' argument to backward cannot be empty.")
+            raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
         nodes = None if chosen is None else wanted_nodes(chosen)
         backward(
             roots,
@@ -885,6 +888,12 @@ def _holds_tensors(data: Any) -> bool:
     )
 
 
+_GRAD_OF_INNER = (
+    "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad "
+    "attribute won't be populated during autograd.backward(). If you indeed want the .grad field "
+    "to be populated for a non-leaf Tensor, use .retain_grad() on the non-leaf Tensor. If you "
+    "access the non-leaf Tensor by mistake, make sure you access the leaf Tensor instead."
+)
 _TRACED_BACKWARD = (
     "backward() and autograd.grad() differentiate tensors with values, and this one is being "
     "traced by JAX (in functional_call, func.grad, vmap or jit). Use func.grad or jax.grad inside."

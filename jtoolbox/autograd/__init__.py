@@ -2,6 +2,7 @@
 
 from jtoolbox.autograd import (
     anomaly_mode,
+    forward_ad,
     function,
     functional,
     grad_mode,
@@ -30,6 +31,7 @@ __all__ = [
     "backward",
     "detect_anomaly",
     "enable_grad",
+    "forward_ad",
     "function",
     "functional",
     "grad",

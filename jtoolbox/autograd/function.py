@@ -17,6 +17,7 @@ from jtoolbox.autograd.returned import fitted, listed
 from jtoolbox.engine import autocast
 from jtoolbox.engine.backward import backward as _backward
 from jtoolbox.engine.backward import gradients
+from jtoolbox.engine.grad_fn import GradFunction, tensor_at
 from jtoolbox.engine.graph import Call, Handle, Node, is_tracer, leaf_node
 from jtoolbox.engine.modes import (
     enable_grad,
@@ -63,13 +64,20 @@ WRITTEN = (
 # What shows that a Function's Python cannot be traced.
 VALUES = (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError, Untraceable)
 _UNUSED = (
-    "One of the differentiated Tensors appears to not have been used in the graph. Set "
-    "allow_unused=True if this is the desired behavior (its gradient is then None)."
+    "The differentiated Tensor at index {i} appears to not have been used in the graph. Set "
+    "allow_unused=True if this is the desired behavior."
 )
 
 
 def _sequence(x: Any) -> list[Any]:
-    return [x] if isinstance(x, Tensor) or x is None else list(x)
+    """Tensors as a list; gradient edges among them as the tensors that they stand for."""
+    many = [x] if isinstance(x, Tensor) or x is None or hasattr(x, "output_nr") else list(x)
+    return [e if isinstance(e, Tensor) or e is None else _at_edge(e) for e in many]
+
+
+def _at_edge(edge: Any) -> Any:
+    node = getattr(edge, "node", None)
+    return tensor_at(node, edge.output_nr) if isinstance(node, GradFunction) else edge
 
 
 def backward(
@@ -128,7 +136,7 @@ def grad(
     keep = create_graph if retain_graph is None else retain_graph
     found = gradients(roots, cotangents, wrt, retain_graph=keep, create_graph=create_graph)
     results: list[Tensor | None] = []
-    for x, node in zip(xs, wrt, strict=True):
+    for i, (x, node) in enumerate(zip(xs, wrt, strict=True)):
         if node in found:
             results.append(_result(x, found[node]))
         elif materialize_grads:
@@ -136,7 +144,7 @@ def grad(
         elif allow_unused:
             results.append(None)
         else:
-            raise RuntimeError(_UNUSED)
+            raise RuntimeError(_UNUSED.format(i=i))
     return tuple(results)
 
 

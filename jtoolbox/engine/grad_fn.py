@@ -19,7 +19,7 @@ from jtoolbox.engine.modes import mode
 from jtoolbox.engine.realize import flush
 from jtoolbox.engine.record import PICK, wrap
 
-__all__ = ["AccumulateGrad", "GradFunction", "become_boundary", "edge_of"]
+__all__ = ["AccumulateGrad", "GradFunction", "become_boundary", "edge_of", "tensor_at"]
 
 RELEASED = (
     "the graph behind {name} was released by a backward pass, and its next_functions with it. Walk "
@@ -29,6 +29,7 @@ INNER = (
     "hooks cannot be registered on {name}: it is a step inside of one operation here. Register the "
     "hook on the tensor that the operation returns, or on its grad_fn."
 )
+NO_TENSOR = "{name} is a step inside of one operation here: no gradient can be asked for there."
 COMPOSED = (
     "register_hook on {name} is not supported: PyTorch has several nodes where one operation is "
     "here. Use register_prehook, or register hooks on the tensors that the operation was given."
@@ -219,7 +220,20 @@ def _only(found: Any) -> Any:
 
 def _tensor_of(node: Node) -> Any:
     owner = None if node.owner is None else node.owner()
-    return wrap(node) if owner is None else owner
+    if owner is not None and (owner._node is node or node.flags & LEAF):
+        return owner
+    return wrap(node)
+
+
+def tensor_at(function: GradFunction, number: int = 0) -> Any:
+    """The tensor that a node of the backward graph gives as its output of this number.
+
+    NotImplementedError for a step inside of one operation, which has no tensor here.
+    """
+    node = function._node
+    if function._path:
+        raise NotImplementedError(NO_TENSOR.format(name=function.name()))
+    return _tensor_of(node if node.outs is None else node.outs[number])
 
 
 def _parent(node: Node) -> Node:

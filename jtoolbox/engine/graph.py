@@ -162,15 +162,17 @@ class Handle:
     """Base of `Tensor`: the slots that the engine reads and rebinds.
 
     `_view` is set on a view and says how it follows its base; `_family` on a tensor that has views;
-    `_grad` is the gradient, a node until somebody looks at it.
+    `_grad` is the gradient, a node until somebody looks at it; `_writes`, set by the first one,
+    counts the writes in place before there were views.
     """
 
-    __slots__ = ("_node", "_view", "_family", "_grad", "__dict__", "__weakref__")
+    __slots__ = ("_node", "_view", "_family", "_grad", "_writes", "__dict__", "__weakref__")
 
     _node: Node
     _view: Any
     _family: Any
     _grad: Any
+    _writes: int
 
 
 class Placeholder:

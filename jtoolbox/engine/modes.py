@@ -22,6 +22,7 @@ class Mode(threading.local):
     `finished`: a whole training step that waits to be run (see `step.py`), or None.
     `structure` counts changes (train/eval, groups) after which a frozen step is recorded anew.
     `forward`: derivatives are carried forward (`jvp`), which Functions with a rule for it ask.
+    `overwriting`: what a backward pass needs may be written in place, as its value is kept.
     `autocast` says for which devices operations cast their operands, or None.
     """
 
@@ -40,6 +41,7 @@ class Mode(threading.local):
         self.structure = 0
         self.autocast: Any = None
         self.forward = False
+        self.overwriting = False
 
 
 mode = Mode()

@@ -43,14 +43,18 @@ from jtoolbox.engine.record import (
 
 
 class Family:
-    """A base and its views. `_node` is the base's present value, `version` counts the writes."""
+    """A base and its views. `_node` is the base's present value, `version` counts the writes.
 
-    __slots__ = ("_node", "_grad", "version", "base", "members", "__weakref__")
+    Of these `unseen` went through `.data`, which PyTorch does not count.
+    """
+
+    __slots__ = ("_node", "_grad", "version", "unseen", "base", "members", "__weakref__")
 
     def __init__(self, base: Handle):
         self._node = base._node
         self._grad = None
-        self.version = 0
+        self.version = getattr(base, "_writes", 0)
+        self.unseen = 0
         self.base = weakref.ref(base)
         self.members: list[weakref.ref] = []
 
@@ -285,12 +289,29 @@ def rebind(x: Handle, result: Any) -> None:
     _settle(old, value, keep=link.detached == "data")
     family._node = value
     family.version += 1
+    family.unseen += link.detached == "data"
     link.version = family.version
     if base is not None:
         base._node = value
         value.owner = weakref.ref(base)
     if not mode.grad and value.value is None:
         mode.written = True
+
+
+def version_of(x: Handle) -> int:
+    """How often the elements of a tensor were written in place."""
+    family = x._family if x._view is None else x._view.family
+    return getattr(x, "_writes", 0) if family is None else family.version - family.unseen
+
+
+def count_write(x: Handle) -> None:
+    """Counts a write that did not happen here: what saved the value must not use it."""
+    family = x._family if x._view is None else x._view.family
+    if family is None:
+        x._writes = getattr(x, "_writes", 0) + 1
+    else:
+        family.version += 1
+    x._node.flags |= OVERWRITTEN
 
 
 def on_host(node: Node) -> bool:
@@ -325,7 +346,9 @@ def _replace(x: Handle, node: Node) -> None:
     node.owner = weakref.ref(x)
     x._node = node
     family = x._family
-    if family is not None:
+    if family is None:
+        x._writes = getattr(x, "_writes", 0) + 1
+    else:
         family._node = node
         family.version += 1
     if not mode.grad and node.value is None:

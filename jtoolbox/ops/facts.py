@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 
 from jtoolbox import dtypes
 from jtoolbox.engine import inplace
+from jtoolbox.engine.record import wrap
+from jtoolbox.engine.views import version_of
 from jtoolbox.layouts import strided
 from jtoolbox.ops.storage import TypedStorage, base_of, storage, untyped_storage
 from jtoolbox.ops.strided import empty_strided
@@ -48,6 +51,33 @@ def _is_set_to(self: Any, tensor: Any) -> bool:
     """Whether both are the same elements in the same shape and strides."""
     same = data_ptr(self) == data_ptr(tensor) and tuple(self.shape) == tuple(tensor.shape)
     return same and strides_of(self) == strides_of(tensor)
+
+
+def _base(self: Any) -> Any:
+    """The tensor that this one is a view of, None where it is none, or was detached from it."""
+    link = self._view
+    if link is None or link.detached:
+        return None
+    base = link.family.base()
+    if base is None:  # only views are left: the base begins anew
+        base = wrap(link.family._node)
+        base._family = link.family
+        link.family.base = weakref.ref(base)
+    return base
+
+
+def _is_view(self: Any) -> bool:
+    """Whether it is a view of another tensor, not one that was detached."""
+    return self._view is not None and not self._view.detached
+
+
+def _version(self: Any) -> int:
+    """How often its elements were written in place; views and detached tensors count together.
+
+    Departs from PyTorch: the updates by an optimizer's `step`, and of BatchNorm's statistics, are
+    not counted.
+    """
+    return version_of(self)
 
 
 def _set(self: Any, *_: Any) -> Any:
@@ -140,6 +170,7 @@ def _zero(self: Any) -> int:
 
 METHODS: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(("is_conj", "is_neg", "is_shared", "is_distributed"), _no),
+    "_is_view": _is_view,
     **{"is_inference": _is_inference, "is_pinned": lambda self, device=None: False},
     **{
         "share_memory_": _share_memory,
@@ -167,6 +198,7 @@ PROPERTIES: dict[str, Callable[[Any], Any]] = {
             *("sparse_csr", "vulkan", "xla", "xpu"),
         )
     },
+    **{"_base": _base, "_version": _version},
     **{"name": lambda self: None, "output_nr": lambda self: 0},
     **{"grad_dtype": lambda self: self.dtype, "layout": lambda self: strided},
 }
