@@ -164,6 +164,13 @@ def _branded(result: Any, cls: type) -> Any:
     return result
 
 
+def _refuse_dispatch(cls: type, *_: Any, **__: Any) -> Any:
+    raise NotImplementedError(
+        f"{cls.__name__} defines __torch_dispatch__, which is asked by PyTorch's dispatcher, and "
+        "there is none here. Define __torch_function__, which is asked before each operation."
+    )
+
+
 class Tensor(Operators):
     """An n-dimensional array with PyTorch's interface, whose operations JAX compiles.
 
@@ -190,6 +197,8 @@ class Tensor(Operators):
         super().__init_subclass__(**settings)
         if getattr(cls.__torch_function__, "__func__", None) is not _plain_function:
             overriding.classes.add(cls)
+        if cls.__dict__.get("__torch_dispatch__") is not None:
+            cls.__new__ = _refuse_dispatch  # type: ignore[method-assign, assignment]
 
     @classmethod
     def __torch_function__(
@@ -209,6 +218,8 @@ class Tensor(Operators):
         """The same elements and the same history as an instance of a subclass of Tensor."""
         if not (isinstance(cls, type) and issubclass(cls, Tensor)):
             raise TypeError(f"as_subclass(): cls must be a subclass of torch.Tensor, got {cls!r}")
+        if cls.__new__ is _refuse_dispatch:
+            _refuse_dispatch(cls)
         with overriding.DisableTorchFunctionSubclass():
             twin = self.view_as(self)  # type: ignore[attr-defined]
         twin.__class__ = cls
@@ -216,9 +227,15 @@ class Tensor(Operators):
 
     @staticmethod
     def _make_subclass(cls: type, data: Tensor, require_grad: bool = False) -> Any:
+        if cls.__new__ is _refuse_dispatch:
+            _refuse_dispatch(cls)
         twin = data.detach()
         twin.__class__ = cls  # type: ignore[assignment]
         return twin.requires_grad_(require_grad)
+
+    @staticmethod
+    def _make_wrapper_subclass(cls: type, *_: Any, **__: Any) -> Any:
+        return _refuse_dispatch(cls)
 
     # --- what it is
 

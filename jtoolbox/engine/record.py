@@ -776,6 +776,7 @@ def op(function: Any = None, **settings: Any) -> Any:
         return tensor
 
     call.op = o  # type: ignore[attr-defined]
+    call.__name__ = o.name.strip("_")
     return call
 
 

@@ -42,6 +42,8 @@ MODULES = {
     "onnx.symbolic_helper": "export is left out",
     "ops.aten": "PyTorch's dispatcher is not there; use the functions of torch",
     "ops.prims": "PyTorch's dispatcher is not there; use the functions of torch",
+    "utils._python_dispatch": "there is no dispatcher; torch.overrides.TorchFunctionMode is asked "
+    "before each operation",
     **{f"onnx.symbolic_opset{n}": "export is left out" for n in range(9, 21)},
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
 
 import jtoolbox as jt
 from tests.nn.both import both, same
@@ -141,3 +142,40 @@ def test_as_subclass_takes_classes_of_tensors_only():
     with pytest.raises(TypeError, match=r"subclass of torch\.Tensor"):
         jt.ones(2).as_subclass(int)
     same(lambda lib: repr(lib.ones(1).as_subclass(lib.Tensor)))
+
+
+def test_a_mode_is_asked_before_each_operation():
+    found = []
+    for t in (jt, torch):
+        seen = []
+
+        class Note(t.overrides.TorchFunctionMode):
+            def __init__(self, word, seen=seen):
+                super().__init__()
+                self.word, self.seen = word, seen
+
+            def __torch_function__(self, func, types, args=(), kwargs=None):
+                self.seen.append((self.word, func.__name__))
+                return func(*args, **(kwargs or {}))
+
+        x = t.ones(2)
+        with Note("outer"), Note("inner"):
+            y = t.add(x, 1)
+        y.exp()
+        found.append((seen, y.tolist()))
+    assert found[0] == found[1]
+
+
+def test_classes_with_torch_dispatch_say_what_to_define():
+    class Wrapped(jt.Tensor):
+        @classmethod
+        def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
+            return func(*args)
+
+    for make in (
+        lambda c: c([1.0]),
+        jt.ones(1).as_subclass,
+        lambda c: jt.Tensor._make_subclass(c, jt.ones(1)),
+    ):
+        with pytest.raises(NotImplementedError, match="Define __torch_function__"):
+            make(Wrapped)
