@@ -23,6 +23,7 @@ from jtoolbox import (
     masked,
     mps,
     multiprocessing,
+    nested,
     nn,
     onnx,
     optim,

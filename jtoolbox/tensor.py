@@ -840,11 +840,11 @@ def roots_of(
 def _base_copy(view: Tensor, memo: dict[int, Any]) -> Any:
     """The copy of what a view was cut from, one for all that are copied together."""
     family = view._view.family
-    base = family.base()
+    base: Any = family.base()
     if id(family) not in memo:
         # The copy of a Parameter stands alone, as PyTorch's.
         plain = base is not None and type(base).__deepcopy__ is Tensor.__deepcopy__
-        if plain and base.is_leaf:
+        if base is not None and plain and base.is_leaf:
             memo[id(family)] = copy.deepcopy(base, memo)
         else:
             memo[id(family)] = wrap(Node(family._node.aval, fresh(value_of(family._node))))
