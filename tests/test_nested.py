@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,16 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors"),
     pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated"),
 ]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _imported():
+    """PyTorch imports much with its first nested tensor, which takes minutes with warnings on."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.nested.nested_tensor([torch.ones(1, 2)], layout=torch.jagged).sum(1)
+
+
 VALUES = [[[0.0, 1.0, 2.0, -3.0], [4.0, 5.0, -6.0, 7.0]], [[1.0, 0.5, 2.0, 1.0]] * 3]
 
 CASES = {
