@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,10 @@ __all__ = [
     "set_detect_anomaly",
 ]
 
+ENABLED = (
+    "Anomaly Detection has been enabled. This mode will increase the runtime and should only be "
+    "enabled for debugging."
+)
 NAN = (
     "a backward pass returned nan values: in the gradient of a tensor of shape {shape}. Look at "
     "the values of the loss and of what it was computed from before backward()."
@@ -51,10 +56,11 @@ class set_detect_anomaly:
 class detect_anomaly:
     """Inside, `backward` raises RuntimeError when the gradient of a leaf has a NaN.
 
-    As `set_detect_anomaly(True, check_nan)`, for a `with`.
+    As `set_detect_anomaly(True, check_nan)`, for a `with`; warns that it is slow.
     """
 
     def __init__(self, check_nan: bool = True):
+        warnings.warn(ENABLED, stacklevel=2)
         self.check_nan = check_nan
         self.before: list[bool] = []
 

@@ -264,7 +264,7 @@ TABLE: dict[str, Entry] = {
     **{"pad": _pad, "interpolate": _interpolate, "fold": "Col2Im"},
     "grid_sampler": lambda site: f"GridSampler{site.rank(0) - 2}D",
     **{"dropout": ("Mul", 0, None), "alpha_dropout": "Add", "normalize": _normalize},
-    "batch_norm": lambda site: ("NativeBatchNorm", *range(len(site.operands))[-2:]),
+    "batch_norm": lambda site: ("NativeBatchNorm", 0, *range(len(site.operands))[-2:]),
     **{"layer_norm": ("NativeLayerNorm", 0, 1, 2), "group_norm": ("NativeGroupNorm", 0, 1, 2)},
     **{"instance_norm": "View", "rms_norm": "Mul", "local_response_norm": "Div"},
     "scaled_dot_product_attention": (("ScaledDotProductFlashAttentionForCpu", 0, 1, 2)),

@@ -87,7 +87,9 @@ def test_anomalies_are_found_while_detection_is_on():
         (x.sqrt() * 0).sum().backward()
 
     passes()
-    with jt.autograd.detect_anomaly(), pytest.raises(RuntimeError, match="returned nan values"):
+    with pytest.warns(UserWarning, match="Anomaly Detection has been enabled"):
+        searched = jt.autograd.detect_anomaly()
+    with searched, pytest.raises(RuntimeError, match="returned nan values"):
         passes()
     with jt.autograd.set_detect_anomaly(True), pytest.raises(RuntimeError, match="shape \\[2\\]"):
         passes()

@@ -45,10 +45,11 @@ def test_the_graph_is_walked_from_the_loss_to_the_parameters():
     found = []
     for t in (jt, torch):
         layer = t.nn.Linear(2, 3)
+        norm = t.nn.BatchNorm1d(3)
         x = t.ones(4, 2, requires_grad=True)
-        values, _ = (layer(x).relu() * 2).max(1)
+        values, _ = (norm(layer(x)).relu() * 2).max(1)
         loss = t.nn.functional.cross_entropy(layer(x), t.zeros(4).long()) + values.sum()
-        leaves = {"x": x, **dict(layer.named_parameters())}
+        leaves = {"x": x, **dict(t.nn.ModuleList([layer, norm]).named_parameters())}
         found.append(_tree(loss.grad_fn, leaves))
     assert found[0] == found[1]
 
