@@ -70,8 +70,8 @@ class Binomial(BinaryOdds):
         if self._validate_args:
             self._validate_sample(value)
         n, logits = self.total_count, self.logits
-        # n log(1 + exp(logits)), in the form that no sign of the logits makes overflow.
-        normalizer = n * ops.clamp(logits, min=0) + n * ops.log1p(ops.exp(-abs(logits)))
+        # n log(1 + exp(logits)); a clamp would tilt the slope at logits of 0, where p is 1/2.
+        normalizer = n * ops.logaddexp(logits, ops.zeros_like(logits))
         arrangements = ops.lgamma(n + 1) - ops.lgamma(value + 1) - ops.lgamma(n - value + 1)
         return value * logits + arrangements - normalizer
 

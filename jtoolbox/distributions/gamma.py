@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Number
 from typing import Any
 
 from jtoolbox import ops
 from jtoolbox.distributions import constraints
 from jtoolbox.distributions.exp_family import ExponentialFamily
-from jtoolbox.distributions.utils import broadcast_all
+from jtoolbox.distributions.utils import broadcast_all, constant
 from jtoolbox.ops.distribution_functions import gammainc
 from jtoolbox.ops.sampling_distributions import standard_gamma
 
@@ -49,6 +50,8 @@ class Gamma(ExponentialFamily):
         return standard_gamma(self.concentration, self._extended_shape(sample_shape)) / self.rate
 
     def log_prob(self, value: Any) -> Any:
+        if isinstance(value, Number):  # the only distribution of PyTorch's that takes one
+            value = constant(value, self.rate)
         if self._validate_args:
             self._validate_sample(value)
         return (

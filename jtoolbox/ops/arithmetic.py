@@ -138,6 +138,7 @@ def _constant(x: Array) -> Array:
     return jax.lax.stop_gradient(x)
 
 
+@numpy_names
 def true_divide(input: Array, other: Array) -> Array:
     """input / other, as floats."""
     return div(input, other)

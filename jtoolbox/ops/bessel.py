@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jtoolbox.engine import Array, op
+from jtoolbox.engine import Array, numpy_names, op
 
 __all__ = [
     *("airy_ai", "bessel_j0", "bessel_j1", "bessel_y0", "bessel_y1", "i0e", "i1", "i1e"),
@@ -206,14 +206,16 @@ def _scaled_k1(input: Array) -> Array:
     return in_double(functools.partial(_k, 1, True), input)
 
 
-def scaled_modified_bessel_k0(x: Array) -> Array:
+@numpy_names
+def scaled_modified_bessel_k0(input: Array) -> Array:
     """exp(x) times the modified Bessel function of the second kind, of order 0."""
-    return _scaled_k0(x)
+    return _scaled_k0(input)
 
 
-def scaled_modified_bessel_k1(x: Array) -> Array:
+@numpy_names
+def scaled_modified_bessel_k1(input: Array) -> Array:
     """exp(x) times the modified Bessel function of the second kind, of order 1."""
-    return _scaled_k1(x)
+    return _scaled_k1(input)
 
 
 # Others
@@ -225,9 +227,10 @@ def _spherical_j0(input: Array) -> Array:
     return jnp.where(jnp.isinf(input), 0, jnp.where(input == 0, 1, jnp.sin(x) / x))
 
 
-def spherical_bessel_j0(x: Array) -> Array:
+@numpy_names
+def spherical_bessel_j0(input: Array) -> Array:
     """sin(x) / x, and 1 at 0."""
-    return _spherical_j0(x)
+    return _spherical_j0(input)
 
 
 def _airy_series(x: Array) -> Array:
@@ -267,6 +270,7 @@ def _airy_ai(input: Array) -> Array:
     return in_double(_airy, input)
 
 
-def airy_ai(x: Array) -> Array:
+@numpy_names
+def airy_ai(input: Array) -> Array:
     """The Airy function Ai."""
-    return _airy_ai(x)
+    return _airy_ai(input)

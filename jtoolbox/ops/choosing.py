@@ -75,11 +75,13 @@ def clamp(input: Array, min: Any = None, max: Any = None) -> Any:
     return _clamp(input, min, max)
 
 
+@numpy_names
 def clamp_min(input: Array, min: Array) -> Array:
     """The elements, but at least min."""
     return clamp(input, min)
 
 
+@numpy_names
 def clamp_max(input: Array, max: Array) -> Array:
     """The elements, but at most max."""
     return clamp(input, None, max)

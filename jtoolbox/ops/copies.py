@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from jtoolbox.engine import numpy_names
 from jtoolbox.ops import reinterpret, shape, splitting
 from jtoolbox.ops.conversion import clone
 
@@ -27,7 +28,7 @@ def _copying(view: Callable[..., Any], name: str) -> Callable[..., Any]:
     functools.update_wrapper(copied, view)
     copied.__name__ = copied.__qualname__ = f"{name}_copy"
     copied.__doc__ = f"`{name}` as a tensor of its own, which does not follow its source."
-    return copied
+    return numpy_names(copied)
 
 
 def detach(input: Any) -> Any:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jtoolbox import dtypes
-from jtoolbox.engine import Array, op
+from jtoolbox.engine import Array, numpy_names, op
 from jtoolbox.ops import return_types
 from jtoolbox.ops.failures import raises_on_request
 from jtoolbox.ops.matrices import at_least_matrix, conjugate_transpose, square
@@ -45,6 +45,7 @@ def lu_factor_ex(
     return return_types.linalg_lu_factor_ex(packed, pivots + 1, _singular(packed))
 
 
+@numpy_names
 def lu_factor(A: Any, *, pivot: bool = True) -> tuple[Any, Any]:
     """(LU, pivots) of `lu_factor_ex`."""
     packed, pivots, _ = lu_factor_ex(A, pivot=pivot)
@@ -79,6 +80,7 @@ def _permutation(order: Array, like: Array) -> Array:
     return (rows[:, None] == order[..., None, :]).astype(like.dtype)
 
 
+@numpy_names
 def linalg_lu(A: Any, *, pivot: bool = True) -> tuple[Any, Any, Any]:
     """(P, L, U): a permutation, a lower and an upper triangular matrix with P @ L @ U = A."""
     order, lower, upper = _lu_with_order(A, pivot)
@@ -121,6 +123,7 @@ def _nothing(like: Array) -> Array:
     return jnp.zeros((0,), like.dtype)
 
 
+@numpy_names
 def lu_unpack(
     LU_data: Any, LU_pivots: Any, unpack_data: bool = True, unpack_pivots: bool = True
 ) -> tuple[Any, Any, Any]:
@@ -162,6 +165,7 @@ def linalg_lu_solve(
     return jnp.take_along_axis(x, jnp.argsort(order, -1)[..., None], -2)
 
 
+@numpy_names
 def lu_solve(b: Any, LU_data: Any, LU_pivots: Any) -> Any:
     """`torch.lu_solve`: X with A @ X = b, from A's `lu_factor`."""
     return linalg_lu_solve(LU_data, LU_pivots, b)
@@ -205,6 +209,7 @@ def ldl_factor_ex(
     return return_types.linalg_ldl_factor_ex(packed, pivots, info)
 
 
+@numpy_names
 def ldl_factor(input: Any, *, hermitian: bool = False) -> tuple[Any, Any]:
     """(LD, pivots) of `ldl_factor_ex`."""
     packed, pivots, _ = ldl_factor_ex(input, hermitian=hermitian)

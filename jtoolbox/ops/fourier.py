@@ -8,8 +8,8 @@ from typing import Any
 import jax.numpy as jnp
 
 from jtoolbox import devices, dtypes
-from jtoolbox.engine import Array, op
-from jtoolbox.ops.creation import array_type, default_type, finished
+from jtoolbox.engine import Array, numpy_names, op
+from jtoolbox.ops.creation import array_type, default_type, finished, with_out
 from jtoolbox.ops.dims import canonical_dim
 
 __all__ = [
@@ -163,31 +163,37 @@ def ihfftn(input: Array, s: Any = None, dim: Any = None, norm: str | None = None
     return _many(input, s, dim, norm, ihfft, ifft, True)
 
 
+@numpy_names
 def fft2(input: Array, s: Any = None, dim: Any = (-2, -1), norm: str | None = None) -> Array:
     """`fftn` along the last two dimensions."""
     return fftn(input, s, dim, norm)
 
 
+@numpy_names
 def ifft2(input: Array, s: Any = None, dim: Any = (-2, -1), norm: str | None = None) -> Array:
     """`ifftn` along the last two dimensions."""
     return ifftn(input, s, dim, norm)
 
 
+@numpy_names
 def rfft2(input: Array, s: Any = None, dim: Any = (-2, -1), norm: str | None = None) -> Array:
     """`rfftn` along the last two dimensions."""
     return rfftn(input, s, dim, norm)
 
 
+@numpy_names
 def irfft2(input: Array, s: Any = None, dim: Any = (-2, -1), norm: str | None = None) -> Array:
     """`irfftn` along the last two dimensions."""
     return irfftn(input, s, dim, norm)
 
 
+@numpy_names
 def hfft2(input: Array, s: Any = None, dim: Any = (-2, -1), norm: str | None = None) -> Array:
     """`hfftn` along the last two dimensions."""
     return hfftn(input, s, dim, norm)
 
 
+@numpy_names
 def ihfft2(input: Array, s: Any = None, dim: Any = (-2, -1), norm: str | None = None) -> Array:
     """`ihfftn` along the last two dimensions."""
     return ihfftn(input, s, dim, norm)
@@ -199,6 +205,7 @@ def _frequencies(n: int, d: float, half: bool, dtype: Any, device: Any) -> Array
     return function(n, d).astype(array_type(dtype))
 
 
+@with_out
 def fftfreq(
     n: int,
     d: float = 1.0,
@@ -213,6 +220,7 @@ def fftfreq(
     return finished(_frequencies(n, d, False, default_type(dtype), place), requires_grad, layout)
 
 
+@with_out
 def rfftfreq(
     n: int,
     d: float = 1.0,

@@ -172,6 +172,7 @@ def index_select(input: Array, dim: int, index: Array) -> Array:
     return out if input.ndim else out[0]
 
 
+@numpy_names
 def masked_select(input: Any, mask: Any) -> Any:
     """The elements where `mask`, broadcast with `input`, is true, as a vector.
 
@@ -213,6 +214,7 @@ def masked_fill(input: Array, mask: Array, value: Array) -> Array:
     return jnp.where(mask, cast_value(value, input.dtype), input)
 
 
+@numpy_names
 def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
     """The positions of the elements that are not zero, int64, (count, dimensions) in row order.
 

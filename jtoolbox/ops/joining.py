@@ -123,27 +123,32 @@ def _nonempty(name: str, tensors: Any) -> list[Any]:
     return list(tensors)
 
 
+@numpy_names
 def hstack(tensors: Sequence[Any]) -> Any:
     """Side by side: along dimension 1, or 0 of vectors."""
     parts = [atleast_1d(x) for x in _nonempty("hstack", tensors)]
     return cat(parts, 0 if parts[0].ndim == 1 else 1)
 
 
+@numpy_names
 def vstack(tensors: Sequence[Any]) -> Any:
     """One above the other: along dimension 0, vectors as rows."""
     return cat([atleast_2d(x) for x in _nonempty("vstack", tensors)], 0)
 
 
+@numpy_names
 def row_stack(tensors: Sequence[Any]) -> Any:
     """`vstack` under another name."""
     return vstack(tensors)
 
 
+@numpy_names
 def dstack(tensors: Sequence[Any]) -> Any:
     """Behind each other: along dimension 2."""
     return cat([atleast_3d(x) for x in _nonempty("dstack", tensors)], 2)
 
 
+@numpy_names
 def column_stack(tensors: Sequence[Any]) -> Any:
     """Side by side, vectors as columns."""
     parts = [x if x.ndim > 1 else reshape(x, (-1, 1)) for x in _nonempty("column_stack", tensors)]

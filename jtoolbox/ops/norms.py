@@ -9,7 +9,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from jtoolbox import dtypes
-from jtoolbox.engine import Array, op
+from jtoolbox.engine import Array, numpy_names, op
 from jtoolbox.ops.dims import canonical_dim, canonical_dims, kept
 from jtoolbox.ops.elementwise import is_complex, is_integer, magnitude
 from jtoolbox.ops.matrices import at_least_matrix
@@ -149,6 +149,7 @@ def matrix_norm(
     return extreme.reshape(kept(x.shape, dims)) if keepdim else extreme
 
 
+@numpy_names
 def linalg_norm(
     input: Array, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
 ) -> Array:

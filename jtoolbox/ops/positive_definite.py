@@ -7,7 +7,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from jtoolbox.engine import Array, op
+from jtoolbox.engine import Array, numpy_names, op
 from jtoolbox.ops import return_types
 from jtoolbox.ops.failures import raises_on_request
 from jtoolbox.ops.matrices import conjugate_transpose, square
@@ -37,6 +37,7 @@ def linalg_cholesky(input: Array, *, upper: bool = False) -> Array:
     return conjugate_transpose(factor) if upper else factor
 
 
+@numpy_names
 def cholesky(input: Array, upper: bool = False) -> Array:
     """Lower triangular L with L @ L^H = input; NaN if input is not positive-definite."""
     return linalg_cholesky(input, upper=upper)

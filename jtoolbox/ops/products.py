@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jtoolbox import dtypes
-from jtoolbox.engine import Array, op
+from jtoolbox.engine import Array, numpy_names, op
 from jtoolbox.engine.record import spread
 from jtoolbox.ops.arithmetic import promoted
 from jtoolbox.ops.dims import canonical_dim
@@ -301,6 +301,7 @@ def _multi_dot(tensors: Sequence[Array]) -> Array:
     return jnp.linalg.multi_dot(tensors)
 
 
+@numpy_names
 def multi_dot(tensors: Sequence[Any]) -> Any:
     """The product of matrices in the cheapest order; the first and last may be vectors."""
     return _multi_dot(list(tensors))
@@ -330,6 +331,7 @@ def linalg_cross(input: Array, other: Array, *, dim: int = -1) -> Array:
     return jnp.cross(x, y, axis=axis)
 
 
+@numpy_names
 def cross(input: Array, other: Array, dim: int | None = None) -> Array:
     """The cross product along `dim`, or along the first dimension of size 3 if it is not given."""
     if dim is None:

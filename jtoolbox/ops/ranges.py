@@ -93,6 +93,7 @@ def arange(
     )
 
 
+@with_out
 def range(
     start: Any,
     end: Any = None,

@@ -308,6 +308,7 @@ def _drawn_again(weights: Array, count: int, key: Array) -> Array:
     return found.astype(dtypes.index_dtype())
 
 
+@numpy_names
 def multinomial(
     input: Array, num_samples: int, replacement: bool = False, *, generator: Any = None
 ) -> Any:

@@ -61,6 +61,7 @@ def argsort(input: Any, dim: int = -1, descending: bool = False, *, stable: bool
     return _sort(input, dim, descending).indices
 
 
+@numpy_names
 def msort(input: Any) -> Any:
     """The elements in ascending order along the first dimension."""
     return _sort(input, 0).values
@@ -197,6 +198,7 @@ def _searchsorted(
     return jnp.vectorize(search, signature="(n),(m)->(m)")(rows, values).astype(kind)
 
 
+@numpy_names
 def searchsorted(
     sorted_sequence: Any,
     input: Any,
@@ -232,6 +234,7 @@ def searchsorted(
     return _searchsorted(sorted_sequence, input, sorter, side, out_int32)
 
 
+@numpy_names
 def bucketize(input: Any, boundaries: Any, *, out_int32: bool = False, right: bool = False) -> Any:
     """The number of the bucket, between sorted `boundaries`, in which each value falls."""
     if boundaries.ndim != 1:

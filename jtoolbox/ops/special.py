@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jtoolbox.engine import Array, op
+from jtoolbox.engine import Array, numpy_names, op
 from jtoolbox.ops.elementwise import is_complex
 
 __all__ = [
@@ -107,6 +107,7 @@ def _polygamma(input: Array, n: int) -> Array:
     return _polygamma_of(n, input)
 
 
+@numpy_names
 def polygamma(n: int, input: Array) -> Array:
     """The n-th derivative of digamma."""
     if n < 0:

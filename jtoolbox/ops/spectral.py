@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jtoolbox import dtypes
-from jtoolbox.engine import Array, op
+from jtoolbox.engine import Array, numpy_names, op
 from jtoolbox.ops import return_types
 from jtoolbox.ops.linalg import right_side
 from jtoolbox.ops.matrices import at_least_matrix, conjugate_transpose, floating, square
@@ -63,6 +63,7 @@ def _no_vectors(input: Array) -> tuple[Array, Array]:
     return u, v
 
 
+@numpy_names
 def svd(input: Array, some: bool = True, compute_uv: bool = True) -> tuple[Array, Array, Array]:
     """(U, S, V) with U @ diag(S) @ V^H = input; `linalg.svd` returns V^H instead.
 
@@ -121,6 +122,7 @@ def _matrix_rank(A: Array, atol: Array | None, rtol: Array | None, hermitian: bo
     return jnp.sum(values > _limit(A, values, atol, rtol), -1, dtype=dtypes.index_dtype())
 
 
+@numpy_names
 def matrix_rank(
     input: Any, tol: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None
 ) -> Any:
@@ -163,6 +165,7 @@ def _pinv(A: Array, atol: Array | None, rtol: Array | None, hermitian: bool) -> 
     return _pseudoinverse(A, atol, rtol)
 
 
+@numpy_names
 def pinv(
     input: Any, rcond: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None
 ) -> Any:

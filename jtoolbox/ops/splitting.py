@@ -58,6 +58,7 @@ def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
     return getitem(input, (slice(None),) * dim + (slice(start, start + length),))
 
 
+@numpy_names
 def narrow_copy(input: Any, dim: int, start: int, length: int) -> Any:
     """`narrow` as a copy."""
     return clone(narrow(input, dim, start, length))

@@ -284,6 +284,7 @@ def _histogram(
     return return_types.histogram(hist, cuts)
 
 
+@numpy_names
 def histogram(
     input: Array,
     bins: Any,

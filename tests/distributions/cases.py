@@ -83,6 +83,9 @@ CASES = {
     "Binomial-logits": Case(
         lambda D, p: D.Binomial(4, logits=p), (real(),), COUNTS, ("mode",), False
     ),
+    "Binomial-even": Case(
+        lambda D, p: D.Binomial(4, logits=p), (np.zeros(3),), COUNTS, ("mode",), False
+    ),
     "Categorical": Case(named("Categorical"), (simplex(2, 4),), np.array([1, 3]), (), False),
     "Categorical-logits": Case(
         by("Categorical", "logits"), (between(-1, 1, 2, 4),), np.array([1, 3]), (), False

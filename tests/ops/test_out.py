@@ -38,6 +38,18 @@ EXPRESSIONS = [
     "o = torch.ones(3, dtype=torch.int64); torch.randperm(3, out=o); o.sort()[0]",
     "o = torch.zeros(2); torch.rand(2, out=o); o.min() > 0",
     "o = torch.zeros(2); torch.normal(torch.zeros(2), 1.0, out=o).shape",
+    "o = torch.zeros(2); torch.fft.fftfreq(2, out=o); o",
+    "o = torch.zeros(2); torch.range(0, 1, out=o); o",
+    "o = torch.zeros(2, 3); torch.vstack([torch.ones(3), torch.zeros(3)], out=o); o",
+    "o = torch.zeros(4); r = torch.diagonal_copy(torch.eye(4), out=o); r is o, o",
+    "o = torch.zeros(4); torch.clamp_min(torch.arange(-1.0, 3), 0, out=o); o",
+    "o = torch.zeros(3); torch.polygamma(1, torch.ones(3), out=o); o",
+    "o = torch.zeros(1, dtype=torch.int64); torch.searchsorted(o, o, out=o); o",
+    "o = torch.empty(0, dtype=torch.int64); torch.nonzero(torch.ones(2), out=o); o",
+    "o = torch.zeros(2, 2); torch.linalg.pinv(torch.eye(2), out=o); o",
+    "o = [torch.zeros(2, 2) for _ in range(3)]; torch.linalg.lu(torch.eye(2), out=o); o",
+    "o = torch.zeros(()); torch.linalg.norm(torch.ones(4), out=o); o",
+    "o = torch.zeros(3); torch.special.spherical_bessel_j0(torch.ones(3), out=o); o",
 ]
 
 

@@ -20,7 +20,7 @@ from jtoolbox.engine import inplace as _rebind
 from jtoolbox.engine.record import spread
 from jtoolbox.nn.functional.checks import is_float, require_float, type_name, warn_user, wide
 from jtoolbox.ops.dims import canonical_dim
-from jtoolbox.ops.elementwise import magnitude
+from jtoolbox.ops.elementwise import magnitude, neg
 from jtoolbox.ops.elementwise import sigmoid as sigmoid
 from jtoolbox.ops.elementwise import tanh as tanh
 
@@ -442,8 +442,9 @@ def softmax(input: Array, dim: int | None = None, _stacklevel: int = 3, dtype: A
 def softmin(input: Array, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Array:
     """softmax(-x) along `dim`."""
     axis = _choose_dim("softmin", dim, input.ndim)
-    x, result = _softmax_input("softmax", input, dtype)
-    return jnp.ones_like(x, result) if x.ndim == 0 else jax.nn.softmax(-x, axis).astype(result)
+    # Turned in its own type: integers without sign wrap, as PyTorch's do.
+    x, result = _softmax_input("softmax", neg(input), dtype)
+    return jnp.ones_like(x, result) if x.ndim == 0 else jax.nn.softmax(x, axis).astype(result)
 
 
 @op(saves="output")

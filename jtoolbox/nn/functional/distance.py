@@ -53,9 +53,10 @@ def pairwise_distance(
 
 def distance(x1: Array, x2: Array, p: float, eps: float, keepdims: bool = False) -> Array:
     """The formula of `pairwise_distance`, for losses that build on it."""
-    x1, x2 = as_float(x1), as_float(x2)
-    difference = wide(x1) - wide(x2) + eps
-    return rounded(vector_norm_of(difference, p, (difference.ndim - 1,), keepdims), x1, x2)
+    # Integers are subtracted as such: those without sign wrap, as PyTorch's do.
+    difference = as_float(wide(x1) - wide(x2)) + eps
+    norm = vector_norm_of(difference, p, (difference.ndim - 1,), keepdims)
+    return rounded(norm, as_float(x1), as_float(x2))
 
 
 @op

@@ -163,7 +163,7 @@ def test_softmax_family_casts_to_dtype_first(name):
     compare(
         lambda x: getattr(F, name)(x, dim=1, dtype=jt.float64),
         lambda x: getattr(TF, name)(x, dim=1, dtype=torch.float64),
-        np.array([[1, 2], [5, 3]]),
+        np.array([[1, 2], [5, 3]], np.uint8),
     )
 
 

@@ -34,6 +34,12 @@ def test_cosine_similarity_of_short_vectors_divides_by_eps():
     compare(F.cosine_similarity, TF.cosine_similarity, x * 0, normal(3, 4))
 
 
+def test_distances_of_unsigned_integers_wrap():
+    x, y = (RNG.integers(0, 9, (3, 4)).astype(np.uint8) for _ in range(2))
+    compare(F.pairwise_distance, TF.pairwise_distance, x, y)
+    compare(F.triplet_margin_loss, TF.triplet_margin_loss, x, y, y[::-1].copy())
+
+
 def test_cosine_similarity_errors():
     same_error(F.cosine_similarity, TF.cosine_similarity, normal(3, 4), normal(3, 4), dim=3,
                match="Dimension out of range")  # fmt: skip
