@@ -155,7 +155,8 @@ def refuse(name: str, x: Any, *kinds: str) -> None:
 def check_number(value: Any, numpy_dtype: Any) -> None:
     """RuntimeError for a Python number that a type cannot hold; anything else passes.
 
-    As in PyTorch, infinities fit floats, and unsigned types take negative numbers that wrap around.
+    As in PyTorch, infinities fit floats, and unsigned types take negative integers, which wrap
+    around, but no negative floats.
     """
     if value.__class__ not in (builtins.int, builtins.float, builtins.complex):
         return
@@ -180,9 +181,10 @@ def _fits(value: Any, wanted: np.dtype, whole: builtins.bool) -> builtins.bool:
         limit = builtins.float(jnp.finfo(from_numpy(wanted).to_real().dtype).max)
         return not np.isfinite(value) or -limit <= value <= limit
     limits = np.iinfo(wanted)
-    least = builtins.int(limits.min) or -builtins.int(limits.max)
-    finite = isinstance(value, builtins.int) or np.isfinite(value)
-    return finite and least <= builtins.int(value) <= builtins.int(limits.max)
+    least, most = builtins.int(limits.min), builtins.int(limits.max)
+    if isinstance(value, builtins.float):
+        return least <= value <= most
+    return (least or -most) <= value <= most
 
 
 def promote_types(a: Any, b: Any) -> np.dtype:

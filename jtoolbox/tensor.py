@@ -992,10 +992,10 @@ def _cast(array: Any, wanted: np.dtype, exact: bool) -> np.ndarray:
 
 
 def _check_range(array: np.ndarray, wanted: np.dtype) -> None:
-    """As PyTorch: negative numbers wrap in unsigned types when their size fits."""
+    """As PyTorch: negative integers wrap in unsigned types when their size fits."""
     limits = np.iinfo(wanted)
     low, high = array.min(), array.max()
-    least = limits.min if limits.min else -int(limits.max)
+    least = -int(limits.max) if not limits.min and array.dtype.kind == "i" else limits.min
     if not (np.isfinite(low) and np.isfinite(high) and low >= least and high <= limits.max):
         raise RuntimeError(
             f"value cannot be converted to type {wanted} without overflow: {low}..{high}"

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from jtoolbox import ops
+from jtoolbox import dtypes, ops
 from jtoolbox.distributions import constraints
 from jtoolbox.distributions.exp_family import ExponentialFamily
 from jtoolbox.distributions.odds import BinaryOdds
@@ -20,7 +20,9 @@ __all__ = ["Bernoulli", "binary_log_prob"]
 def binary_log_prob(logits: Any, value: Any) -> Any:
     """value log p + (1 - value) log(1 - p), from the logits of p."""
     logits, value = broadcast_all(logits, value)
-    return -F.binary_cross_entropy_with_logits(logits, cast_like(value, logits), reduction="none")
+    if dtypes.kind(dtypes.as_numpy(value.dtype)) < 2:
+        value = cast_like(value, logits)
+    return -F.binary_cross_entropy_with_logits(logits, value, reduction="none")
 
 
 class Bernoulli(BinaryOdds, ExponentialFamily):

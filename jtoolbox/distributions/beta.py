@@ -28,24 +28,25 @@ class Beta(ExponentialFamily):
     has_rsample = True
 
     def __init__(self, concentration1: Any, concentration0: Any, validate_args: bool | None = None):
-        pair = broadcast_all(concentration1, concentration0)
-        self._dirichlet = Dirichlet(ops.stack(pair, -1), validate_args=False)
+        self._pair = broadcast_all(concentration1, concentration0)
+        self._dirichlet = Dirichlet(ops.stack(self._pair, -1), validate_args=False)
         super().__init__(self._dirichlet.batch_shape, validate_args=validate_args)
 
     def expand(self, batch_shape: Sequence[int], _instance: Any = None) -> Any:
         new = super().expand(batch_shape, _instance)
         new._dirichlet = self._dirichlet.expand(batch_shape)
+        new._pair = tuple(ops.expand(p, tuple(batch_shape)) for p in self._pair)
         return new
 
     @property
     def concentration1(self) -> Any:
         """The power of x, plus one."""
-        return self._dirichlet.concentration[..., 0]
+        return self._pair[0]
 
     @property
     def concentration0(self) -> Any:
         """The power of 1 - x, plus one."""
-        return self._dirichlet.concentration[..., 1]
+        return self._pair[1]
 
     @property
     def mean(self) -> Any:

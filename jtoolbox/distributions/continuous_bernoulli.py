@@ -39,9 +39,13 @@ class ContinuousBernoulli(BinaryOdds, ExponentialFamily):
     ):
         self._set_binary(probs, logits)
         self._lims = lims
-        super().__init__(self._param.shape, validate_args=validate_args)
         if logits is None:
+            inside = constraints.holds(constraints.unit_interval, self.probs)
+            # As in PyTorch: looked at only where `validate_args` is given, even as False.
+            if validate_args is not None and not inside:
+                raise ValueError("The parameter probs has invalid values")
             self.probs = clamp_probs(self.probs)
+        super().__init__(self._param.shape, validate_args=validate_args)
 
     def _split(self) -> tuple[Any, Any, Any]:
         """Where the formulas are stable, p there (a harmless value elsewhere), and p - 1/2."""

@@ -9,7 +9,7 @@ from typing import Any
 from jtoolbox import ops
 from jtoolbox.distributions import constraints
 from jtoolbox.distributions.exp_family import ExponentialFamily
-from jtoolbox.distributions.utils import broadcast_all, constant
+from jtoolbox.distributions.utils import broadcast_all, cast_like, constant, is_array
 from jtoolbox.ops.distribution_functions import gammainc
 from jtoolbox.ops.sampling_distributions import standard_gamma
 
@@ -50,8 +50,9 @@ class Gamma(ExponentialFamily):
         return standard_gamma(self.concentration, self._extended_shape(sample_shape)) / self.rate
 
     def log_prob(self, value: Any) -> Any:
-        if isinstance(value, Number):  # the only distribution of PyTorch's that takes one
-            value = constant(value, self.rate)
+        # The only distribution of PyTorch's that takes a number, or brings a value to its type.
+        value = constant(value, self.rate) if isinstance(value, Number) else value
+        value = cast_like(value, self.rate) if is_array(value) else value
         if self._validate_args:
             self._validate_sample(value)
         return (

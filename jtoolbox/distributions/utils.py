@@ -135,7 +135,11 @@ def broadcast_all(*values: Any) -> tuple[Any, ...]:
     shapes = [tuple(v.shape) for v in tensors]
     if len(set(shapes)) == 1:
         return tuple(tensors)
-    return tuple(ops.broadcast_tensors(*tensors))
+    wide = ops.broadcast_tensors(*tensors)
+    # What had the shape already stays itself: the value of a parameter can be checked, and that of
+    # a recorded view of it cannot.
+    shape = tuple(wide[0].shape)
+    return tuple(t if s == shape else w for t, s, w in zip(tensors, shapes, wide, strict=True))
 
 
 def clamp_probs(probs: Any) -> Any:

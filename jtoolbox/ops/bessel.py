@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jtoolbox.engine import Array, numpy_names, op
+from jtoolbox.ops.special import bessel_i0
 
 __all__ = [
     *("airy_ai", "bessel_j0", "bessel_j1", "bessel_y0", "bessel_y1", "i0e", "i1", "i1e"),
@@ -133,7 +134,7 @@ def _i1_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array
     (x,), (t,) = primals, tangents
     y = _i1(x)
     ratio = jnp.where(x == 0, 0.5, y / jnp.where(x == 0, 1, x))
-    return y, (jax.scipy.special.i0(x) - ratio) * t
+    return y, (bessel_i0(x) - ratio) * t
 
 
 @_to_float()

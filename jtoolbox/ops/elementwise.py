@@ -379,11 +379,13 @@ def nan_to_num(
 
 def _replace_non_finite(x: Array, nan: Array, posinf: Array, neginf: Array) -> Array:
     limits = jnp.finfo(x.dtype)
-    x = jnp.where(jnp.isnan(x), jnp.asarray(0 if nan is None else nan, x.dtype), x)
+    missing = jnp.isnan(x)
     high = jnp.asarray(limits.max if posinf is None else posinf, x.dtype)
     low = jnp.asarray(limits.min if neginf is None else neginf, x.dtype)
     x = jnp.where(x == jnp.inf, high, x)
-    return jnp.where(x == -jnp.inf, low, x)
+    x = jnp.where(x == -jnp.inf, low, x)
+    # Last, as what is put there may itself be infinite in this type.
+    return jnp.where(missing, jnp.asarray(0 if nan is None else nan, x.dtype), x)
 
 
 @op(differentiable=False, refuses=("float", "complex"))

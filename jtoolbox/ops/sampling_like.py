@@ -14,7 +14,7 @@ import numpy as np
 from jtoolbox import dtypes
 from jtoolbox.engine import Array, Key, op
 from jtoolbox.ops.creation import array_type, placed
-from jtoolbox.ops.elementwise import is_integer
+from jtoolbox.ops.elementwise import is_complex, is_integer
 from jtoolbox.random import jax_key
 
 __all__ = [
@@ -158,6 +158,8 @@ def uniform_like(
 
 @op(saves="none", name="normal")
 def _normal_like(input: Array, mean: Array, std: Array, key: Key = None) -> Array:
+    if is_complex(input):  # PyTorch shifts both parts by the mean
+        mean = jnp.asarray(mean) * (1 + 1j)
     mean, std = (jnp.asarray(x).astype(input.dtype) for x in (mean, std))
     return normal_samples(key, input.shape, input.dtype) * std + mean
 
@@ -194,6 +196,14 @@ def bernoulli_like(input: Array, p: Any = 0.5, *, generator: Any = None) -> Any:
     return bernoulli_samples(input, p, key_of(generator))
 
 
+def _real_only(input: Any, *_: Any) -> None:
+    if jnp.issubdtype(input.dtype, jnp.complexfloating):
+        raise RuntimeError(
+            "a continuous probability distribution of real numbers: dtype must be a floating point "
+            f"but you specified {dtypes.from_numpy(input.dtype)}"
+        )
+
+
 def log_normal_like(
     input: Array, mean: float = 1.0, std: float = 2.0, *, generator: Any = None
 ) -> Any:
@@ -203,12 +213,12 @@ def log_normal_like(
     return _log_normal_like(input, mean, std, key_of(generator))
 
 
-@op(saves="none", name="log_normal")
+@op(saves="none", name="log_normal", refuses=("complex",))
 def _log_normal_like(input: Array, mean: Array, std: Array, key: Key = None) -> Array:
     return jnp.exp(_normal_like(input, mean, std, key))
 
 
-@op(saves="none", name="exponential")
+@op(saves="none", name="exponential", check=_real_only)
 def _exponential_like(input: Array, lambd: Array, key: Key = None) -> Array:
     u = uniform_samples(key, input.shape, input.dtype)
     return -jnp.log1p(-u) / jnp.asarray(lambd).astype(input.dtype)
@@ -221,7 +231,7 @@ def exponential_like(input: Array, lambd: float = 1.0, *, generator: Any = None)
     return _exponential_like(input, lambd, key_of(generator))
 
 
-@op(saves="none", name="cauchy")
+@op(saves="none", name="cauchy", check=_real_only)
 def _cauchy_like(input: Array, median: Array, sigma: Array, key: Key = None) -> Array:
     u = uniform_samples(key, input.shape, input.dtype)
     median, sigma = (jnp.asarray(x).astype(input.dtype) for x in (median, sigma))
@@ -237,7 +247,7 @@ def cauchy_like(
     return _cauchy_like(input, median, sigma, key_of(generator))
 
 
-@op(saves="none", name="geometric")
+@op(saves="none", name="geometric", refuses=("complex",))
 def _geometric_like(input: Array, p: Array, key: Key = None) -> Array:
     u = uniform_samples(key, input.shape, jnp.float32)
     trials = jnp.ceil(jnp.log1p(-u) / jnp.log1p(-jnp.asarray(p).astype(jnp.float32)))
@@ -260,7 +270,7 @@ def _highest(d: np.dtype) -> int:
     return min(int(jnp.iinfo(d).max) + 1, 2**63 - 1)
 
 
-@op(saves="none", name="random")
+@op(saves="none", name="random", refuses=("complex",))
 def _random_like(input: Array, low: Array, high: Array, key: Key = None) -> Array:
     return whole_numbers(key, input.shape, low, high, input.dtype)
 

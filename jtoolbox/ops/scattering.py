@@ -204,7 +204,7 @@ def _reduced(reduce: str, x: Any, places: tuple, values: Any) -> Any:
 
 
 def _reduced_forward(reduce: str, x: Any, places: tuple, values: Any) -> tuple[Any, Any]:
-    out = _plain(reduce, x, places, values)
+    out = _reduced(reduce, x, places, values)  # not the plain one: it is differentiated again
     return out, (x, places, values, out)
 
 
@@ -214,7 +214,8 @@ def _reduced_backward(reduce: str, saved: tuple, g: Any) -> tuple[Any, None, Any
         # The product of all others at a place; with zeros there, of all but one zero.
         zeros = (x == 0).astype(np.int32)
         zeros = zeros.at[places].add((values == 0).astype(np.int32), mode="drop")
-        others = _plain("prod", jnp.where(x == 0, 1, x), places, jnp.where(values == 0, 1, values))
+        ones = [jnp.where(v == 0, 1, v) for v in (x, values)]
+        others = _reduced("prod", ones[0], places, ones[1])  # which has a derivative again
 
         def share(v: Any, zeros: Any, others: Any) -> Any:
             without = jnp.where(zeros == 0, others / jnp.where(v == 0, 1, v), 0)

@@ -126,17 +126,17 @@ def mvlgamma(input: Array, p: int) -> Array:
 
 
 @jax.custom_jvp
-def _bessel_i0(x: Array) -> Array:
+def bessel_i0(x: Array) -> Array:
     return jax.scipy.special.i0(x)
 
 
-_bessel_i0.defjvps(lambda t, _, x: jax.scipy.special.i1(x) * t)
+bessel_i0.defjvps(lambda t, _, x: jax.scipy.special.i1(x) * t)
 
 
 @_to_float(refuses=("complex",))
 def i0(input: Array) -> Array:
     """The modified Bessel function of the first kind, of order 0."""
-    return _bessel_i0(input)
+    return bessel_i0(input)
 
 
 # Of two numbers

@@ -83,6 +83,8 @@ SAME_ERRORS = [
     "D.Binomial(3, torch.tensor(0.5)).log_prob(torch.tensor(4.0))",
     "D.Categorical(torch.tensor([-1.0, 2.0]))",
     "D.Categorical(torch.tensor([1.0, 2.0])).log_prob(torch.tensor(2))",
+    "D.Uniform(3.0, torch.ones(2, requires_grad=True))",
+    "D.ContinuousBernoulli(torch.tensor([1.5]), validate_args=False)",
     "D.Uniform(1.0, 0.0)",
     "D.Uniform(0.0, 1.0).log_prob(torch.tensor(2.0))",
     "D.Dirichlet(torch.tensor([1.0, -1.0]))",
@@ -127,6 +129,11 @@ def test_errors_have_pytorchs_type_and_words(code):
         return caught.type, text
 
     assert words(jt) == words(torch)
+
+
+def test_a_number_beside_a_parameter_that_requires_grad_is_checked():
+    with pytest.raises(ValueError, match=r"parameter concentration1 .* invalid values"):
+        D.Beta(-1.0, jt.ones(2, requires_grad=True))
 
 
 def test_missing_quantities_are_named():

@@ -11,6 +11,7 @@ import torch
 import jtoolbox as jt
 from tests.ops.cases import floats
 from tests.reference import compare, same_error
+from tests.test_tensor import outcome
 
 BOOLS = np.array([[True, False], [True, True]])
 TRUE = np.ones((2, 2), bool)
@@ -249,3 +250,22 @@ def test_windows_name_wrong_settings():
             windows.kaiser(3, beta=-1)
         with pytest.raises(ValueError, match="cannot be empty"):
             windows.general_cosine(3, a=[])
+
+
+NUMBERS = [
+    "torch.full((2,), -1, dtype=torch.uint8).tolist()",
+    "torch.full((2,), -1.0, dtype=torch.uint8)",
+    "torch.full((2,), 127.9, dtype=torch.int8)",
+    "torch.ones(2, dtype=torch.uint8).fill_(-0.5)",
+    "torch.tensor([-1.0], dtype=torch.uint8)",
+    "torch.tensor([-1], dtype=torch.uint8).tolist()",
+    "torch.nn.functional.pad(torch.ones(1, dtype=torch.uint8), (1, 1), value=-1)",
+    "torch.constant_pad_nd(torch.ones(1, dtype=torch.uint8), (1, 1), -1).tolist()",
+    "torch.nan_to_num(torch.tensor([float('nan')]), nan=1e40).tolist()",
+    "torch.ones(2, dtype=torch.complex64).exponential_()",
+]
+
+
+@pytest.mark.parametrize("text", NUMBERS)
+def test_numbers_that_a_type_cannot_hold_are_treated_as_in_pytorch(text):
+    assert outcome(jt, text) == outcome(torch, text)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+import jtoolbox
 from jtoolbox import ops
 from tests.ops.cases import bools, floats, integers
 from tests.reference import compare, same_error
@@ -69,6 +70,18 @@ def test_the_gradient_of_a_product_is_right_at_zeros():
     index = np.array([0, 0, 1, 2, 2])
     compare(lambda x, i, s: ops.scatter_reduce(x, 0, i, s, "prod"),
             lambda x, i, s: torch.scatter_reduce(x, 0, i, s, "prod"), x, index, src)  # fmt: skip
+
+
+def test_the_second_derivative_of_a_product_agrees_with_pytorch():
+    def gradient(lib):
+        x, source = (lib.tensor(v, requires_grad=True) for v in ([1.0, 2.0], [2.0, 3.0]))
+        y = x.scatter_reduce(0, lib.tensor([0, 0]), source, "prod")
+        first = lib.autograd.grad(y.sum(), (x, source), create_graph=True)
+        return [
+            g.tolist() for g in lib.autograd.grad(sum((g**2).sum() for g in first), (x, source))
+        ]
+
+    assert gradient(jtoolbox) == gradient(torch)
 
 
 def test_slices_are_added_copied_and_filled_as_in_pytorch():

@@ -111,3 +111,12 @@ def test_no_gradient_flows_through_the_angle_at_the_origin():
 def test_the_pole_at_zero_has_infinite_slope(name):
     x = np.array([0.0, 0.5, -0.5, 3.0])
     compare(getattr(jtoolbox, name), getattr(torch, name), x)
+
+
+def test_the_second_derivative_of_i1_is_zero_at_zero():
+    def second(lib):
+        x = lib.tensor([-1.0, 0.0, 2.0], dtype=lib.float64, requires_grad=True)
+        (first,) = lib.autograd.grad(lib.special.i1(x).sum(), x, create_graph=True)
+        return lib.autograd.grad(first.sum(), x)[0].numpy()
+
+    np.testing.assert_allclose(second(jtoolbox), second(torch), rtol=1e-12)

@@ -110,8 +110,16 @@ def _constant(x: Any, amounts: list[tuple[int, int]], value: float | None) -> An
                 f"than the {x.shape[axis]} elements of dimension {axis} of input {list(x.shape)}"
             )
         config[axis] = (low, high, 0)
+    value = 0 if value is None else value
     dtypes.check_number(value, x.dtype)
-    return lax.pad(x, jnp.asarray(0 if value is None else value).astype(x.dtype), config)
+    return lax.pad(x, jnp.asarray(value).astype(x.dtype), config)
+
+
+@op(saves="none", name="pad")
+def pad_with(input: Array, pad: Sequence[int], value: Any) -> Array:
+    """`pad` in mode "constant", whose value keeps its type."""
+    x = jnp.asarray(input)
+    return _constant(x, _amounts(pad, x.ndim), value)
 
 
 def _check_mode(x: Any, size: int, mode: str, value: float | None) -> None:
@@ -148,8 +156,8 @@ def pad(
     """
     x = jnp.asarray(input)
     amounts = _amounts(pad, x.ndim)
-    if mode == "constant":
-        return _constant(x, amounts, value)
+    if mode == "constant":  # `value` is a float in PyTorch, which no unsigned type takes below 0
+        return _constant(x, amounts, float(value) if value.__class__ is int else value)
     _check_mode(x, len(pad), mode, value)
     for i, (low, high) in enumerate(amounts):
         x = _extended(x, x.ndim - 1 - i, low, high, mode)

@@ -27,7 +27,7 @@ from jtoolbox.nn.functional.dropout import dropout as _dropout
 from jtoolbox.nn.functional.dropout import feature_alpha_dropout as _feature_alpha_dropout
 from jtoolbox.nn.functional.embedding import embedding as _embedding
 from jtoolbox.nn.functional.grid_sampling import MODES, PADDING_MODES, affine_places, sample_grid
-from jtoolbox.nn.functional.padding import pad as _pad
+from jtoolbox.nn.functional.padding import pad_with as _pad_with
 from jtoolbox.nn.functional.pooling import adaptive_max_pool1d as _adaptive_max_pool1d
 from jtoolbox.nn.functional.reduction import reduce_loss
 
@@ -321,8 +321,8 @@ def _check_generator(generator: Any) -> None:
 
 
 def constant_pad_nd(input: Array, pad: Sequence[int], value: float = 0) -> Array:
-    """`F.pad` with a constant."""
-    return _pad(input, pad, "constant", value)
+    """`F.pad` with a constant, a number of any type."""
+    return _pad_with(input, pad, value)
 
 
 def adaptive_max_pool1d(input: Array, output_size: int | Sequence[int]) -> tuple[Array, Array]:
