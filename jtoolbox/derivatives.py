@@ -254,6 +254,17 @@ def _check_tangents(primals: Any, tangents: Any) -> None:
             )
 
 
+def _of_integers_too(value: Any, derivative: Any) -> Any:
+    """The derivative with zeros, as PyTorch's, where JAX has a type of no values for integers."""
+    return jax.tree.map(
+        lambda v, d: jnp.zeros_like(v) if d.dtype == jax.dtypes.float0 else d, value, derivative
+    )
+
+
+def _with_integers(value: Any, push: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *tangents: _of_integers_too(value, push(*tangents))
+
+
 def jvp(
     func: Callable[..., Any],
     primals: tuple[Any, ...],
@@ -273,6 +284,7 @@ def jvp(
         def call(p: Any, t: Any) -> Any:
             with carried_forward():
                 value, derivative, aux = jax.jvp(checked, p, t, has_aux=True)
+            derivative = _of_integers_too(value, derivative)
             return (value, derivative, aux) if has_aux else (value, derivative)
 
         return call
@@ -370,7 +382,7 @@ def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..
         if push is None:
             value, push = by_parts()
         else:
-            value, push = _as_given(value, push, tensors)
+            value, push = _as_given(value, _with_integers(value, push), tensors)
 
     def pushforward(*tangents: Any) -> Any:
         _check_pushed(primals, tangents)

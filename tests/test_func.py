@@ -162,6 +162,15 @@ def test_jvp_and_vjp_equal_pytorchs():
     )
 
 
+def test_the_derivative_of_an_integer_result_is_zero():
+    x, t = jt.tensor([[1.0, 3.0, 2.0]]), jt.ones(1, 3)
+    _, (slope, places) = func.jvp(lambda x: tuple(x.max(1)), (x,), (t,))
+    assert slope.tolist() == [1.0]
+    assert places.tolist() == [0]
+    assert places.dtype == jt.int64
+    assert func.linearize(lambda x: x.argmax(), x)[1](t).item() == 0
+
+
 def test_grad_of_a_vector_is_an_error():
     with pytest.raises(RuntimeError, match="scalar tensor"):
         func.grad(lambda x: x * 2)(jt.tensor(X))
