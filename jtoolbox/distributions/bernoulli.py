@@ -20,7 +20,8 @@ __all__ = ["Bernoulli", "binary_log_prob"]
 def binary_log_prob(logits: Any, value: Any) -> Any:
     """value log p + (1 - value) log(1 - p), from the logits of p."""
     logits, value = broadcast_all(logits, value)
-    if dtypes.kind(dtypes.as_numpy(value.dtype)) < 2:
+    dtype: Any = dtypes.as_numpy(value.dtype)
+    if dtypes.kind(dtype) < 2:
         value = cast_like(value, logits)
     return -F.binary_cross_entropy_with_logits(logits, value, reduction="none")
 

@@ -215,7 +215,7 @@ def _reduced_backward(reduce: str, saved: tuple, g: Any) -> tuple[Any, None, Any
         zeros = (x == 0).astype(np.int32)
         zeros = zeros.at[places].add((values == 0).astype(np.int32), mode="drop")
         ones = [jnp.where(v == 0, 1, v) for v in (x, values)]
-        others = _reduced("prod", ones[0], places, ones[1])  # which has a derivative again
+        others: Any = _reduced("prod", ones[0], places, ones[1])  # which has a derivative again
 
         def share(v: Any, zeros: Any, others: Any) -> Any:
             without = jnp.where(zeros == 0, others / jnp.where(v == 0, 1, v), 0)

@@ -157,7 +157,7 @@ def pad(
     x = jnp.asarray(input)
     amounts = _amounts(pad, x.ndim)
     if mode == "constant":  # `value` is a float in PyTorch, which no unsigned type takes below 0
-        return _constant(x, amounts, float(value) if value.__class__ is int else value)
+        return _constant(x, amounts, float(value) if isinstance(value, int) else value)
     _check_mode(x, len(pad), mode, value)
     for i, (low, high) in enumerate(amounts):
         x = _extended(x, x.ndim - 1 - i, low, high, mode)
