@@ -247,7 +247,7 @@ def neg(input: Array) -> Array:
 
 def positive(input: Any) -> Any:
     """x itself. Raises RuntimeError for bools."""
-    if dtypes.kind(dtypes.as_numpy(input.dtype)) == 0:
+    if dtypes.as_numpy(input.dtype) == np.bool_:
         raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
     return input
 
