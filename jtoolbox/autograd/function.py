@@ -35,6 +35,7 @@ from jtoolbox.engine.record import (
     node_of,
     record,
     run_now,
+    value_of,
     wrap,
 )
 from jtoolbox.engine.replay import conjugate
@@ -58,6 +59,10 @@ ON_HOST = object()
 WRITTEN = (
     "{name}.forward writes its inputs in place, which jit and functional_call cannot honour: "
     "return the new value instead"
+)
+KEPT_WRITTEN = (
+    "{name}.backward writes a tensor in place that its ctx keeps, which jit and functional_call "
+    "cannot honour: return the gradient instead"
 )
 
 
@@ -401,6 +406,27 @@ class _Rest:
         return tuple(results) if self.many else results[0]
 
 
+class _Kept:
+    """Tensors that are attributes of a ctx, which hold the given arrays inside; Untraceable where
+    one was written by then."""
+
+    def __init__(self, name: str, tensors: Sequence[Any], arrays: Sequence[Any]):
+        self.name, self.tensors, self.arrays = name, tensors, arrays
+
+    def __enter__(self) -> None:
+        self.before = [(t._node, t._view) for t in self.tensors]
+        self.nodes = [leaf_node(a) for a in self.arrays]
+        for tensor, node in zip(self.tensors, self.nodes, strict=True):
+            tensor._node, tensor._view = node, None
+
+    def __exit__(self, kind: Any, *exception: Any) -> None:
+        written = [t._node for t in self.tensors] != self.nodes
+        for tensor, (node, view) in zip(self.tensors, self.before, strict=True):
+            tensor._node, tensor._view = node, view
+        if written and kind is None:
+            raise Untraceable(KEPT_WRITTEN.format(name=self.name))
+
+
 def _custom(
     cls: type[Function],
     args: list[Any],
@@ -463,10 +489,12 @@ def _custom(
         state["ctx"] = ctx
         state["tensors"] = [isinstance(s, Handle) for s in saved]
         state["rest"] = [None if isinstance(s, Handle) else s for s in saved]
-        return outputs(out), ([raw(s) for s in saved if isinstance(s, Handle)], arrays)
+        state["kept"] = kept = [v for v in vars(ctx).values() if isinstance(v, Handle)]
+        saved = [raw(s) for s in saved if isinstance(s, Handle)]
+        return outputs(out), (saved, [value_of(node_of(k)) for k in kept], arrays)
 
     def backward(residuals: Any, cotangents: Any) -> Any:
-        saved, arrays = residuals
+        saved, kept, arrays = residuals
         ctx = state["ctx"]
         with TensorTrace(), autocast.within(None):
             tensors = iter([wrap(leaf_node(s)) for s in saved])
@@ -478,7 +506,8 @@ def _custom(
             for place, cotangent in zip(rest.places, cotangents, strict=True):
                 grads[place] = wrap(leaf_node(conjugate(_plain(cotangent))))
             try:
-                results = listed(cls.__name__, cls.backward(ctx, *grads), len(args))
+                with _Kept(cls.__name__, state["kept"], kept):
+                    results = listed(cls.__name__, cls.backward(ctx, *grads), len(args))
                 rest.cut = {p for p in places if results[p] is None}
                 pairs = zip(places, arrays, strict=True)
                 return tuple(gradient(results[p], p, a) for p, a in pairs)

@@ -162,3 +162,65 @@ def test_a_gradient_that_does_not_fit_raises(library, returned, message):
     x = library.ones(1, 3, requires_grad=True)
     with pytest.raises(RuntimeError, match=message):
         Wrong.apply(x).sum().backward()
+
+
+@LIBRARIES
+def test_a_backward_may_add_to_a_buffer_that_ctx_keeps(library):
+    class Stack(library.autograd.Function):
+        @staticmethod
+        def forward(ctx, memory, sums, last, n):
+            ctx.sums, ctx.n = sums, n
+            return memory[: n + 1]
+
+        @staticmethod
+        def backward(ctx, gradient):
+            ctx.sums[: ctx.n + 1] += gradient
+            return None, None, ctx.sums[ctx.n], None
+
+    w = library.tensor(2.0, requires_grad=True)
+    memory, sums, x = library.zeros(3), library.zeros(3), library.tensor(1.0)
+    for n in range(3):
+        last = w * x
+        with library.no_grad():
+            memory[n] = last
+        x = Stack.apply(memory, sums, last, n).sum()
+    x.backward()
+    assert (w.grad.item(), sums.tolist(), memory.tolist()) == (21, [9, 3, 1], [2, 4, 12])
+
+
+def test_a_buffer_that_ctx_keeps_cannot_be_written_inside_of_jit():
+    class Counting(jt.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.x = x
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, gradient):
+            ctx.x.add_(gradient)
+            return gradient
+
+    model = jt.nn.Module()
+    model.w = jt.nn.Parameter(jt.ones(2))
+    model.forward = lambda: Counting.apply(model.w).sum()
+    words = "Counting.backward writes a tensor in place that its ctx keeps, .* return the gradient"
+    with pytest.raises(RuntimeError, match=words):
+        jax.grad(lambda p: functional_call(model, p, ()))({"w": jnp.ones(2)})
+
+
+@LIBRARIES
+def test_tensors_kept_as_attributes_of_ctx_are_read_in_backward(library):
+    class Product(library.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, y):
+            ctx.x, ctx.scaled = x, 2 * y
+            return x * y
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient * ctx.scaled, gradient * ctx.x
+
+    x, y = (library.tensor(v, requires_grad=True) for v in ([1.0, 2.0], [3.0, 4.0]))
+    for expected in ([6, 8], [12, 16]):
+        Product.apply(x, y).sum().backward()
+        assert (x.grad.tolist(), y.grad[0].item() * 6) == (expected, expected[0])
