@@ -45,6 +45,10 @@ class dtype:
         """The type of the parts of a complex type; any other type is returned as it is."""
         return {complex64: float32, complex128: float64}.get(self, self)
 
+    def limits(self) -> Any:
+        """The limits of the floats of this type, or of its parts."""
+        return jnp.finfo(self.to_real().dtype)
+
 
 float16 = half = dtype("float16", np.float16)
 bfloat16 = dtype("bfloat16", ml_dtypes.bfloat16)
@@ -63,6 +67,34 @@ complex64 = cfloat = dtype("complex64", np.complex64)
 complex128 = cdouble = dtype("complex128", np.complex128)
 float = float32
 int = int32
+
+
+class _Named(dtype):
+    """A type that can be named and compared with, and of which there are no tensors."""
+
+    __slots__ = ()
+
+    def __init__(self, name: str, signed: builtins.bool = True):
+        self.name = name
+        self.is_complex, self.is_floating_point, self.is_signed = False, True, signed
+        self.itemsize = 1
+
+    @property
+    def dtype(self) -> Any:
+        raise NotImplementedError(
+            f"tensors of torch.{self.name} are not supported: use torch.bfloat16"
+        )
+
+    def limits(self) -> Any:
+        return ml_dtypes.finfo(getattr(ml_dtypes, self.name.removesuffix("_x2")))
+
+
+float8_e4m3fn = _Named("float8_e4m3fn")
+float8_e4m3fnuz = _Named("float8_e4m3fnuz")
+float8_e5m2 = _Named("float8_e5m2")
+float8_e5m2fnuz = _Named("float8_e5m2fnuz")
+float8_e8m0fnu = _Named("float8_e8m0fnu", signed=False)
+float4_e2m1fn_x2 = _Named("float4_e2m1fn_x2")
 
 ALL = (
     *(float16, bfloat16, float32, float64, uint8, uint16, uint32, uint64),

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jtoolbox import cpu, cuda, devices, dtypes, ops
@@ -143,12 +142,12 @@ class finfo:
                 "torch.finfo() requires a floating point input type. Use torch.iinfo to handle "
                 f"'{chosen}'"
             )
-        limits = jnp.finfo(chosen.to_real().dtype)
+        limits = chosen.limits()
         self.dtype = chosen.to_real().name
         self.bits = int(limits.bits)
         self.eps, self.max, self.min = float(limits.eps), float(limits.max), float(limits.min)
         self.tiny = self.smallest_normal = float(limits.tiny)
-        self.resolution = 10.0 ** -int(limits.precision)
+        self.resolution = 10.0 ** -int(limits.nmant * math.log10(2))
 
     def __repr__(self) -> str:
         values = ", ".join(

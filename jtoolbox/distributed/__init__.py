@@ -18,6 +18,7 @@ from jtoolbox.distributed.collectives import (
     scatter,
 )
 from jtoolbox.distributed.process_group import (
+    Backend,
     GroupMember,
     ProcessGroup,
     destroy_process_group,
@@ -41,6 +42,7 @@ from jtoolbox.distributed.process_group import (
 )
 
 __all__ = [
+    "Backend",
     "GroupMember",
     "ProcessGroup",
     "ReduceOp",

@@ -60,6 +60,10 @@ class ReduceOp(enum.Enum):
     BXOR = "bitwise_xor"
 
 
+# PyTorch's reductions are of a class inside of ReduceOp.
+ReduceOp.RedOpType = ReduceOp  # type: ignore[attr-defined]
+
+
 class Work:
     """What an exchange with `async_op=True` returns; it is done."""
 

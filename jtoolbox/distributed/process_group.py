@@ -19,6 +19,7 @@ from typing import Any
 import jax
 
 __all__ = [
+    "Backend",
     "GroupMember",
     "ProcessGroup",
     "connect",
@@ -63,6 +64,21 @@ SUBGROUP = (
     "new_group(ranks={ranks}) of {size} processes is not supported: a collective always involves "
     "all processes. Use ranks=None."
 )
+
+
+class Backend(str):
+    """The name of a backend, in small letters: `Backend("GLOO")` is "gloo"."""
+
+    UNDEFINED = "undefined"
+    GLOO, NCCL, MPI, XCCL, UCC = BACKENDS
+    backend_list = [UNDEFINED, GLOO, NCCL, XCCL, UCC, MPI]
+    default_device_backend_map = {"cpu": GLOO, "cuda": NCCL, "xpu": XCCL, "mps": GLOO}
+
+    def __new__(cls, name: str) -> Backend:
+        """ValueError for what is no string."""
+        if not isinstance(name, str):
+            raise ValueError("Backend constructor parameter must be string-ish")
+        return super().__new__(cls, name.lower())
 
 
 class ProcessGroup:

@@ -110,6 +110,9 @@ def _leave_out(torch: Facade) -> None:
         if not hasattr(parent, last):
             sys.modules[PREFIX + path] = left_out.StandIn(path)
             setattr(parent, last, sys.modules[PREFIX + path])
+    for path in left_out.NAMES:
+        folder, _, last = path.rpartition(".")
+        setattr(find(folder), last, left_out.name(path))
     ops = find("ops")
     ops.load_library = left_out.load_library
     ops.__getattr__ = lambda name: _namespace(ops, name)

@@ -1,6 +1,7 @@
 """Saving and loading: PyTorch's files and safetensors, without running code from a file."""
 
 from jtoolbox.serialization.checkpoint import (
+    DEFAULT_PROTOCOL,
     FILE_LIKE,
     MAP_LOCATION,
     load,
@@ -15,6 +16,7 @@ from jtoolbox.serialization.safe_globals import (
 )
 
 __all__ = [
+    "DEFAULT_PROTOCOL",
     "FILE_LIKE",
     "MAP_LOCATION",
     "add_safe_globals",

@@ -16,7 +16,11 @@ from jtoolbox.serialization.placement import Placement
 from jtoolbox.serialization.safetensors import dump_safetensors, load_safetensors, read_metadata
 from jtoolbox.serialization.source import Source, is_path, open_source
 
-__all__ = ["FILE_LIKE", "MAP_LOCATION", "load", "save", "safetensors_metadata"]
+__all__ = [
+    *("DEFAULT_PROTOCOL", "FILE_LIKE", "MAP_LOCATION", "load", "save", "safetensors_metadata"),
+]
+# The version of pickle in files.
+DEFAULT_PROTOCOL = 2
 
 # Types in signatures of libraries that pass files on.
 FILE_LIKE = str | os.PathLike[str] | IO[bytes]

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 __all__ = [
-    *("Context", "FlattenFunc", "NodeDef", "PyTree", "SUPPORTED_NODES", "TreeSpec"),
+    *("Context", "FlattenFunc", "LeafSpec", "MappingKey", "NodeDef", "PyTree", "SUPPORTED_NODES"),
+    *("SequenceKey", "TreeSpec"),
     *("UnflattenFunc", "is_namedtuple", "is_namedtuple_class", "is_namedtuple_instance"),
     *("register_pytree_node", "tree_all", "tree_all_only", "tree_any", "tree_any_only"),
     *("tree_flatten", "tree_is_leaf", "tree_iter", "tree_leaves", "tree_map", "tree_map_"),
@@ -47,17 +48,46 @@ def is_namedtuple(obj: Any) -> bool:
     return is_namedtuple_class(obj if isinstance(obj, type) else type(obj))
 
 
+class SequenceKey(NamedTuple):
+    """The place of a child in a list or tuple."""
+
+    idx: int
+
+    def __str__(self) -> str:
+        return f"[{self.idx!r}]"
+
+
+class MappingKey(NamedTuple):
+    """The key of a child in a dict."""
+
+    key: Any
+
+    def __str__(self) -> str:
+        return f"[{self.key!r}]"
+
+
+def _dict_flatten(d: dict) -> tuple[list, list]:
+    """The values of a dict, and its keys."""
+    return list(d.values()), list(d)
+
+
+def _dict_unflatten(values: Iterable, keys: list) -> dict:
+    """The dict of these keys and values."""
+    return dict(zip(keys, values, strict=True))
+
+
+def _dict_flatten_with_keys(d: dict) -> tuple[list, list]:
+    """The values of a dict, each with the key of its place, and the keys."""
+    return [(MappingKey(key), value) for key, value in d.items()], list(d)
+
+
 # What PyTorch takes apart; `register_pytree_node` adds classes.
 SUPPORTED_NODES: dict[Any, NodeDef] = {
     tuple: NodeDef(lambda t: (list(t), None), lambda values, _: tuple(values)),
     list: NodeDef(lambda t: (list(t), None), lambda values, _: list(values)),
-    dict: NodeDef(
-        lambda t: (list(t.values()), list(t)),
-        lambda values, keys: dict(zip(keys, values, strict=True)),
-    ),
+    dict: NodeDef(_dict_flatten, _dict_unflatten),
     OrderedDict: NodeDef(
-        lambda t: (list(t.values()), list(t)),
-        lambda values, keys: OrderedDict(zip(keys, values, strict=True)),
+        _dict_flatten, lambda values, keys: OrderedDict(zip(keys, values, strict=True))
     ),
     defaultdict: NodeDef(
         lambda t: (list(t.values()), [t.default_factory, list(t)]),
@@ -195,7 +225,16 @@ class TreeSpec:
         return f"TreeSpec({self.type.__name__}, {self.context}, [{rows}])"
 
 
-LEAF = TreeSpec(None, None, [])
+class LeafSpec(TreeSpec):
+    """The nesting of a single leaf."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(None, None, [])
+
+
+LEAF = LeafSpec()
 
 
 def _kind(tree: Any) -> Any:
@@ -208,6 +247,14 @@ def _kind(tree: Any) -> Any:
 def tree_is_leaf(tree: PyTree, is_leaf: Test = None) -> bool:
     """Whether an object is no inner node, or one for which `is_leaf` holds."""
     return bool(is_leaf is not None and is_leaf(tree)) or _kind(tree) is None
+
+
+_is_leaf = tree_is_leaf
+
+
+def _get_node_type(tree: Any) -> Any:
+    """The class under which a node is known; of a leaf its own class."""
+    return _kind(tree) or type(tree)
 
 
 def _flatten(tree: PyTree, leaves: list, is_leaf: Test) -> TreeSpec:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,7 +10,16 @@ from jtoolbox.tensor import from_host
 from jtoolbox.utils.data.collate import collate as _collate
 from jtoolbox.utils.data.collate import default_collate, default_collate_fn_map, default_convert
 
-__all__ = ["collate", "default_collate", "default_collate_fn_map", "default_convert"]
+__all__ = [
+    *("collate", "default_collate", "default_collate_err_msg_format", "default_collate_fn_map"),
+    *("default_convert", "np_str_obj_array_pattern"),
+]
+
+# The types of NumPy arrays, by their letters, that do not become tensors.
+np_str_obj_array_pattern = re.compile(r"[SaUO]")
+default_collate_err_msg_format = (
+    "default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; found {}"
+)
 
 
 def collate(
