@@ -19,11 +19,6 @@ __all__ = [
     "wrap_torch_function",
 ]
 
-NO_MODES = (
-    "{name}: a TorchFunctionMode is not supported, as functions that are made of others are not "
-    "shown to one. Derive a class from torch.Tensor with a __torch_function__ instead."
-)
-
 
 class TorchFunctionMode:
     """Within it, each operation is handed to its `__torch_function__(func, types, args, kwargs)`.
@@ -76,23 +71,6 @@ def wrap_torch_function(dispatcher: Callable[..., Any]) -> Callable[..., Any]:
         return call
 
     return decorate
-
-
-class TorchFunctionMode:
-    """A class to derive from. Entering it raises NotImplementedError.
-
-    PyTorch shows a mode every function that is called; a subclass of Tensor with a
-    `__torch_function__` is shown those that are called with it, here too.
-    """
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        raise NotImplementedError(NO_MODES.format(name=type(self).__name__))
-
-    def __enter__(self) -> Any:
-        raise NotImplementedError(NO_MODES.format(name=type(self).__name__))
-
-    def __exit__(self, *exception: Any) -> None:
-        pass
 
 
 def is_tensor_like(inp: Any) -> bool:

@@ -15,7 +15,8 @@ from jtoolbox.autograd.function import Function, no_grad
 __all__ = ["CustomOp", "custom_op", "registered", "register_autograd", "register_fake"]
 
 NO_GRADIENT = (
-    "Trying to backward through {name} but no autograd formula was registered. Use register_autograd"
+    "Trying to backward through {name} but no autograd formula was registered. Use its "
+    "register_autograd(backward)"
 )
 
 # By their names, "mine::double".
