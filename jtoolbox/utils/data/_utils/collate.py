@@ -8,10 +8,15 @@ from typing import Any
 
 from jtoolbox.tensor import from_host
 from jtoolbox.utils.data.collate import collate as _collate
+from jtoolbox.utils.data.collate import default_collate, default_collate_fn_map, default_convert
 
 __all__ = [
-    *("collate", "default_collate", "default_collate_err_msg_format", "default_collate_fn_map"),
-    *("default_convert", "np_str_obj_array_pattern"),
+    "collate",
+    "default_collate",
+    "default_collate_err_msg_format",
+    "default_collate_fn_map",
+    "default_convert",
+    "np_str_obj_array_pattern",
 ]
 
 # The types of NumPy arrays, by their letters, that do not become tensors.
