@@ -8,6 +8,7 @@ encoder puts zeros in the same places under the same conditions, so that results
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -43,6 +44,11 @@ _BATCH = "the batch number of src and tgt must be equal, got shapes {src} and {t
 _FEATURES = (
     "the feature number of src and tgt must be equal to d_model = {d_model}, got shapes {src} and "
     "{tgt}"
+)
+
+_NOT_NESTED = (
+    "enable_nested_tensor is True, but self.use_nested_tensor is False because {reason}: padding "
+    "is left in the result, as in PyTorch; enable_nested_tensor=False says so without a warning"
 )
 
 
@@ -211,7 +217,8 @@ class TransformerEncoder(Module):
     The copies start with the same values. Shapes and masks are those of the layer. `is_causal` says
     that `mask` is the causal mask. In evaluation, without gradients and under PyTorch's further
     conditions for its nested tensors, what `src_key_padding_mask` leaves out is 0 in the result;
-    `enable_nested_tensor=False` turns that off. `mask_check` is accepted and changes nothing.
+    `enable_nested_tensor=False` turns that off, and a layer that does not meet the conditions turns
+    it off with a warning. `mask_check` is accepted and changes nothing.
 
         >>> encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(512, 8), num_layers=6)
         >>> encoder(torch.rand(10, 32, 512)).shape
@@ -233,7 +240,10 @@ class TransformerEncoder(Module):
         self.num_layers = num_layers
         self.norm = norm
         self.enable_nested_tensor = enable_nested_tensor
-        self.use_nested_tensor = enable_nested_tensor and _nests(encoder_layer)
+        reason = _not_nested(encoder_layer) if enable_nested_tensor else None
+        if reason is not None:
+            warnings.warn(_NOT_NESTED.format(reason=reason), stacklevel=2)
+        self.use_nested_tensor = enable_nested_tensor and reason is None
         self.mask_check = mask_check
 
     def forward(
@@ -258,17 +268,19 @@ class TransformerEncoder(Module):
         return not (is_grad_enabled() and any(t.requires_grad for t in tensors))
 
 
-def _nests(layer: Module) -> bool:
-    """Whether PyTorch's fast path takes encoders of this layer."""
-    return (
-        isinstance(layer, TransformerEncoderLayer)
-        and not layer.norm_first
-        and layer.self_attn.batch_first
-        and layer.self_attn.in_proj_bias is not None
-        and bool(layer.activation_relu_or_gelu)
-        and layer.norm1.eps == layer.norm2.eps
-        and layer.self_attn.num_heads % 2 == 0
-    )
+def _not_nested(layer: Module) -> str | None:
+    """Why PyTorch's fast path does not take encoders of this layer; None where it does."""
+    if not isinstance(layer, TransformerEncoderLayer):
+        return "encoder_layer is no TransformerEncoderLayer"
+    reasons = {
+        "encoder_layer.norm_first is True": layer.norm_first,
+        "encoder_layer.self_attn.batch_first is False": not layer.self_attn.batch_first,
+        "encoder_layer.self_attn has no bias": layer.self_attn.in_proj_bias is None,
+        "its activation is neither relu nor gelu": not layer.activation_relu_or_gelu,
+        "the eps of norm1 and norm2 differ": layer.norm1.eps != layer.norm2.eps,
+        "encoder_layer.self_attn.num_heads is odd": layer.self_attn.num_heads % 2 == 1,
+    }
+    return next((reason for reason, holds in reasons.items() if holds), None)
 
 
 class TransformerDecoder(Module):

@@ -59,3 +59,12 @@ def test_mistakes_are_those_of_pytorch():
             scaler.load_state_dict({})
         with pytest.raises(AssertionError, match="growth factor must be > 1"):
             t.amp.GradScaler("cpu", growth_factor=0.5)
+
+
+@pytest.mark.filterwarnings("ignore:(?s).*CUDA is not available:UserWarning")
+@pytest.mark.parametrize("name", ["GradScaler", "autocast", "custom_fwd", "custom_bwd"])
+def test_the_older_names_for_gpus_warn_as_in_pytorch(name):
+    argument = () if name in ("GradScaler", "autocast") else (abs,)
+    for lib in (jt, torch):
+        with pytest.warns(FutureWarning, match=rf"`torch.cuda.amp.{name}.* is deprecated"):
+            getattr(lib.cuda.amp, name)(*argument)

@@ -160,3 +160,13 @@ def test_what_does_not_fit_raises_pytorchs_error():
     both_raise(model, [SOURCE, normal(3, 3, 4)], "the batch number of src and tgt must be equal")
     both_raise(lambda nn: nn.TransformerEncoderLayer(4, 2, activation="tanh"), [SOURCE],
                "activation should be relu/gelu, not tanh")  # fmt: skip
+
+
+def test_a_layer_whose_padding_stays_is_warned_of():
+    kinds = ({}, {"norm_first": True, "batch_first": True}, {"bias": False, "batch_first": True})
+    for settings in kinds:
+        for lib in (jt, torch):
+            layer = lib.nn.TransformerEncoderLayer(4, 2, 8, **settings)
+            with pytest.warns(UserWarning, match="enable_nested_tensor is True, but"):
+                lib.nn.TransformerEncoder(layer, 1)
+            lib.nn.TransformerEncoder(layer, 1, enable_nested_tensor=False)

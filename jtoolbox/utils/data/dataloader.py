@@ -8,10 +8,12 @@ is not part of it, so it means the same at any number of workers.
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
+from jtoolbox import devices
 from jtoolbox.utils.data.arguments import (
     check_batching,
     check_iterable,
@@ -34,6 +36,15 @@ _BaseDataLoaderIter = Epoch
 _SingleProcessDataLoaderIter, _MultiProcessingDataLoaderIter = Serial, Parallel
 
 FIXED = ("dataset", "batch_size", "sampler", "batch_sampler", "drop_last", "persistent_workers")
+
+PIN_DEVICE = (
+    "pin_memory_device is deprecated, batches go to the current accelerator; "
+    "pin_memory_device={device!r} is ignored"
+)
+NOT_PINNED = (
+    "'pin_memory' argument is set as true but no accelerator is found: memory is not pinned; "
+    "leave the argument out on this machine"
+)
 
 
 class DataLoader:
@@ -165,8 +176,16 @@ class DataLoader:
         return samples // self.batch_size if self.drop_last else -(-samples // self.batch_size)
 
     def __iter__(self) -> Iterator[Any]:
+        if self.pin_memory:
+            self._warn_of_pinning()
         position = self._begin()
         return Parallel(self, position) if self.num_workers else Serial(self, position)
+
+    def _warn_of_pinning(self) -> None:
+        if self.pin_memory_device:
+            warnings.warn(PIN_DEVICE.format(device=self.pin_memory_device), stacklevel=3)
+        if devices.accelerator_type() is None:
+            warnings.warn(NOT_PINNED, stacklevel=3)
 
     def state_dict(self) -> dict[str, Any]:
         """{seed, epoch, batch}: where the latest iteration stands, in batches delivered."""

@@ -341,3 +341,11 @@ def test_forking_is_refused_with_the_reason():
 def test_more_workers_than_cores_are_warned_of():
     with pytest.warns(UserWarning, match="will create 999 worker processes|999 workers"):
         data.DataLoader(Squares(3), num_workers=999)
+
+
+def test_pinning_without_an_accelerator_is_warned_of_as_in_pytorch():
+    for lib in (jt, torch):
+        loader = lib.utils.data.DataLoader([1, 2], pin_memory=True, pin_memory_device="cuda")
+        with pytest.warns(UserWarning, match="no accelerator is found"):
+            with pytest.warns(UserWarning, match="pin_memory_device is deprecated"):
+                list(loader)
