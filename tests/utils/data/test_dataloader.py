@@ -346,6 +346,8 @@ def test_more_workers_than_cores_are_warned_of():
 def test_pinning_without_an_accelerator_is_warned_of_as_in_pytorch():
     for lib in (jt, torch):
         loader = lib.utils.data.DataLoader([1, 2], pin_memory=True, pin_memory_device="cuda")
-        with pytest.warns(UserWarning, match="no accelerator is found"):
-            with pytest.warns(UserWarning, match="pin_memory_device is deprecated"):
-                list(loader)
+        with (
+            pytest.warns(UserWarning, match="no accelerator is found"),
+            pytest.warns(UserWarning, match="pin_memory_device is deprecated"),
+        ):
+            list(loader)
