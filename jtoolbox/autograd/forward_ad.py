@@ -70,8 +70,11 @@ def exit_dual_level(*, level: int | None = None) -> None:
 @contextmanager
 def dual_level() -> Iterator[int]:
     """`with dual_level():` enters a level and ends it."""
-    yield enter_dual_level()
-    exit_dual_level()
+    level = enter_dual_level()
+    try:
+        yield level
+    finally:
+        exit_dual_level()
 
 
 def make_dual(tensor: Tensor, tangent: Tensor, *, level: int | None = None) -> Tensor:

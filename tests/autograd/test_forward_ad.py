@@ -63,3 +63,11 @@ def test_duals_outside_of_a_level_and_of_wrong_shapes_raise():
             with pytest.raises(RuntimeError, match="Nested"):
                 fw.enter_dual_level()
         assert fw.unpack_dual(t.ones(1)).tangent is None
+
+
+def test_an_error_inside_of_a_level_ends_it():
+    for lib in (jt, torch):
+        ad = lib.autograd.forward_ad
+        for _ in range(2):
+            with pytest.raises(ZeroDivisionError), ad.dual_level():
+                1 / 0  # noqa: B018
