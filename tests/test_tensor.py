@@ -251,3 +251,15 @@ def test_the_default_device_survives_one_that_is_absent():
 def test_old_random_generators_begin_alike(lib):
     first, second = (lib.rand(3, generator=lib.Generator()).tolist() for _ in range(2))
     assert first == second
+
+
+@both
+def test_a_storage_may_be_the_bytes_of_a_file(lib, tmp_path):
+    path = str(tmp_path / "bytes")
+    np.arange(16, dtype=np.uint8).tofile(path)
+    found = lib.UntypedStorage.from_file(path, False, 16)
+    part = lib.asarray(found[4:8], dtype=lib.uint8)
+    assert (found.nbytes(), found[3], part.tolist()) == (16, 3, [4, 5, 6, 7])
+    for arguments in ((path, False, 17), (str(tmp_path / "none"), False, 1)):
+        with pytest.raises(RuntimeError, match=r"bytes|none"):
+            lib.UntypedStorage.from_file(*arguments)

@@ -104,6 +104,7 @@ KEY = 64  # a random key drawn from a generator
 RETAIN = 128  # an inner node whose gradient was asked for
 REPLACES = 256  # its handle took it in the place of its own first input
 USED = 512  # a program has taken this value from the host
+ADDRESSED = 1024  # the array is this node's alone, and somebody has asked for its address
 
 
 class Node:

@@ -13,7 +13,7 @@ from jtoolbox.engine import inplace
 from jtoolbox.engine.record import wrap
 from jtoolbox.engine.views import version_of
 from jtoolbox.layouts import strided
-from jtoolbox.ops.storage import TypedStorage, base_of, storage, untyped_storage
+from jtoolbox.ops.storage import TypedStorage, address, base_of, storage, untyped_storage
 from jtoolbox.ops.strided import empty_strided
 from jtoolbox.ops.strides import offset_of, strides_of
 
@@ -40,17 +40,20 @@ def _record_stream(self: Any, stream: Any) -> None:
 
 
 def data_ptr(self: Any) -> int:
-    """A number that is the same for tensors that share their elements, and only for those.
+    """Where the first element lies in memory; equal for tensors that share it.
 
-    It is no address: arrays may move. A view that begins later has a larger one.
+    It holds until the tensor is written or an optimizer takes a step, which give the tensor a new
+    array; writing there is undefined. 0 for a tensor without elements, and no address inside of
+    `jit` and for one that lies on several devices.
     """
-    return id(base_of(self)) + offset_of(self) * self.itemsize
+    return address(base_of(self)) + offset_of(self) * self.itemsize
 
 
 def _is_set_to(self: Any, tensor: Any) -> bool:
     """Whether both are the same elements in the same shape and strides."""
-    same = data_ptr(self) == data_ptr(tensor) and tuple(self.shape) == tuple(tensor.shape)
-    return same and strides_of(self) == strides_of(tensor)
+    same = base_of(self) is base_of(tensor) and tuple(self.shape) == tuple(tensor.shape)
+    place = offset_of(self) == offset_of(tensor) and strides_of(self) == strides_of(tensor)
+    return same and place
 
 
 def _base(self: Any) -> Any:

@@ -6,6 +6,7 @@ base of a tensor and its views.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -13,11 +14,16 @@ from typing import Any
 import numpy as np
 
 from jtoolbox import devices, dtypes
+from jtoolbox.engine.graph import ADDRESSED, OWNED, PINNED, TRACED, leaf_node
+from jtoolbox.engine.modes import mode
+from jtoolbox.engine.realize import fresh
+from jtoolbox.engine.record import value_of, wrap
 
 _warned: list[bool] = []  # once in a process, as PyTorch
 
-__all__ = ["TypedStorage", "UntypedStorage", "base_of"]
+__all__ = ["TypedStorage", "UntypedStorage", "address", "base_of"]
 
+_NO_BYTES = np.zeros(0, np.uint8)
 _READ_ONLY = (
     "{name} of a storage is not supported: storages are to be looked at here, arrays never change "
     "in place. Write the tensor, by x.copy_(), x.fill_() or x.data = ..."
@@ -34,6 +40,30 @@ def base_of(tensor: Any) -> Any:
         return tensor
     base = link.family.base()
     return link.family if base is None else base
+
+
+def address(base: Any) -> int:
+    """Where the elements of a base begin in memory, 0 for none.
+
+    They stay there until the tensor is written or the optimizer takes a step, which give it a new
+    array. While a step is recorded or traced there is no memory: then a number that is the base's.
+    """
+    node = base._node
+    recording = node.value is None and mode.capture is not None
+    if recording or node.flags & TRACED:
+        return id(base)
+    value = value_of(node)
+    if not math.prod(node.aval.shape):
+        return 0
+    if not node.flags & ADDRESSED:
+        if not node.flags & OWNED:  # another tensor may have the same array
+            node.value = value = fresh(value)
+        node.flags = node.flags & ~OWNED | PINNED | ADDRESSED
+    if isinstance(value, np.ndarray):
+        return value.__array_interface__["data"][0]
+    if len(value.devices()) > 1:
+        return id(base)
+    return value.unsafe_buffer_pointer()
 
 
 class _Storage:
@@ -62,8 +92,8 @@ class _Storage:
         return int(np.prod(self._base._node.aval.shape, dtype=np.int64)) * self._dtype.itemsize
 
     def data_ptr(self) -> int:
-        """The number that `Tensor.data_ptr` gives for the base: no address, arrays may move."""
-        return id(self._base)
+        """Where they begin in memory; see `Tensor.data_ptr`."""
+        return address(self._base)
 
     def is_shared(self) -> bool:
         """False: no other process reads it."""
@@ -112,9 +142,31 @@ class UntypedStorage(_Storage):
     element is a byte. Writing raises RuntimeError.
     """
 
+    @classmethod
+    def from_file(cls, filename: Any, shared: bool = False, nbytes: int = 0) -> UntypedStorage:
+        """The first bytes of a file, read when they are looked at.
+
+        RuntimeError for a file that is not there or is shorter, and for `shared`, by which writes
+        would go to the file.
+        """
+        if shared:
+            raise RuntimeError(_READ_ONLY.format(name="from_file(shared=True)"))
+        try:
+            found = np.memmap(filename, np.uint8, "r", shape=nbytes) if nbytes else _NO_BYTES
+        except (OSError, ValueError) as error:
+            raise RuntimeError(f"unable to map {nbytes} bytes of <{filename}>: {error}") from error
+        return cls(wrap(leaf_node(found)))
+
     def _values(self) -> np.ndarray:
-        tensor = _as_array(self._base)
-        return np.frombuffer(np.ascontiguousarray(tensor).tobytes(), np.uint8)
+        return np.ascontiguousarray(_as_array(self._base)).reshape(-1).view(np.uint8)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self._values(), dtype=dtype, copy=copy)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return UntypedStorage(wrap(leaf_node(self._values()[index])))
+        return super().__getitem__(index)
 
     def size(self) -> int:
         """The number of bytes."""

@@ -1,5 +1,6 @@
 """Strides of views are PyTorch's; `view` raises and `reshape` copies where PyTorch's do."""
 
+import ctypes
 import random
 
 import numpy as np
@@ -93,3 +94,34 @@ def test_as_strided_reads_and_writes_the_base():
     with pytest.raises(RuntimeError, match="Call it on the base"):
         x.view(2, 3).t().as_strided((2,), (1,))
     assert jtoolbox.empty_strided((2, 3), (1, 2)).stride() == (1, 2)
+
+
+def at(address, like):
+    """The numbers that lie at an address, as many as `like` has."""
+    size = like.numel() * like.itemsize
+    return np.frombuffer(ctypes.string_at(address, size), np.float32).reshape(like.shape)
+
+
+def test_data_ptr_is_where_the_elements_lie():
+    x = jtoolbox.arange(6.0).reshape(2, 3) + 1
+    assert (at(x.data_ptr(), x) == x.numpy()).all()
+    assert (at(x[1].data_ptr(), x[1]) == [4, 5, 6]).all()
+    x[0] = 9
+    assert (at(x.data_ptr(), x) == [[9, 9, 9], [4, 5, 6]]).all()
+    same = x.clone()
+    assert same.data_ptr() != x.data_ptr()
+    assert x.data_ptr() == x.detach().data_ptr() == x.data_ptr()
+    assert jtoolbox.zeros(0).data_ptr() == torch.zeros(0).data_ptr() == 0
+
+
+def test_memory_at_data_ptr_stays_as_it_was_while_steps_go_on():
+    w = jtoolbox.ones(512, requires_grad=True)
+    optimizer = jtoolbox.optim.SGD([w], lr=1.0)
+    for step in range(3):
+        before = w.data_ptr()
+        held = w.detach()
+        (w * 2).sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        assert (at(before, held) == 1 - 2 * step).all()
+        assert w[0].item() == -1 - 2 * step

@@ -116,3 +116,27 @@ def test_the_coverage_of_a_namespace_is_whole_and_gives_reasons():
     assert "is_available" in cuda.present
     assert cuda.left_out["CUDAGraph"].startswith("internals of CUDA")
     assert not {*cuda.present} & {*cuda.absent}
+
+
+FILES = """
+import torch
+from safetensors.torch import load_file, safe_open, save_file
+
+tensors = {"a": torch.arange(6.0).reshape(2, 3) * 2, "b": torch.ones(3, dtype=torch.bfloat16)}
+save_file(tensors, "x.safetensors")
+print({k: (v.dtype, v.tolist()) for k, v in sorted(load_file("x.safetensors").items())})
+with safe_open("x.safetensors", framework="pt") as file:
+    print(file.get_tensor("a").tolist(), file.get_slice("a")[:, 1:2].tolist())
+"""
+
+
+def test_the_library_of_safetensors_writes_and_reads_these_tensors(tmp_path):
+    path = tmp_path / "files.py"
+    path.write_text(FILES)
+    done = python("-m", "jtoolbox", "run", str(path), tmp_path=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "{'a': (torch.float32, [[0.0, 2.0, 4.0], [6.0, 8.0, 10.0]]), "
+        "'b': (torch.bfloat16, [1.0, 1.0, 1.0])}",
+        "[[0.0, 2.0, 4.0], [6.0, 8.0, 10.0]] [[2.0], [8.0]]",
+    ]
