@@ -14,6 +14,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from jtoolbox.programs import left_out
 from jtoolbox.programs.names import Missing, find
 
 __all__ = ["NAMESPACES", "REASONS", "Row", "main", "rows"]
@@ -135,24 +136,30 @@ def _reason(path: str) -> str | None:
     return next((why for pattern, why in REASONS if re.fullmatch(pattern, path)), None)
 
 
+def _is_here(path: str) -> bool:
+    """Whether a name is there, and not only what stands for it under `jtoolbox run`."""
+    try:
+        return not left_out.stands_in(find(path))
+    except Missing:
+        return False
+
+
 def _row(torch: Any, path: str) -> Row:
     theirs = torch
     for part in path.split(".") if path else ():
         theirs = getattr(theirs, part)
-    present, left_out, absent = [], {}, []
+    present, reasons, absent = [], {}, []
     for name in _names(theirs, path):
         full = f"{path}.{name}" if path else name
-        try:
-            find(full)
-        except Missing:
+        if _is_here(full):
+            present.append(name)
+        else:
             why = _reason(full)
             if why is None:
                 absent.append(name)
             else:
-                left_out[name] = why
-        else:
-            present.append(name)
-    return Row(path or "torch", present, left_out, absent)
+                reasons[name] = why
+    return Row(path or "torch", present, reasons, absent)
 
 
 def rows(namespaces: Sequence[str] = NAMESPACES) -> list[Row]:
@@ -178,8 +185,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     table: list[tuple[Any, ...]] = [(r.namespace, *c) for r, c in zip(found, counts, strict=True)]
     table.append(("all", *map(sum, zip(*counts, strict=True))))
     print(f"{'namespace':<28}{'names':>7}{'present':>9}{'left out':>10}{'absent':>8}")
-    for name, present, left_out, absent in table:
-        print(f"{name:<28}{present + left_out + absent:>7}{present:>9}{left_out:>10}{absent:>8}")
+    for name, *counted in table:
+        present, without, absent = counted
+        print(f"{name:<28}{sum(counted):>7}{present:>9}{without:>10}{absent:>8}")
     if chosen.names:
         for row in found:
             for name, why in row.left_out.items():

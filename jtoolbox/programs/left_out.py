@@ -16,7 +16,7 @@ from typing import Any
 
 from jtoolbox.programs import custom_ops
 
-__all__ = ["MODULES", "Namespace", "StandIn", "load_library", "reason"]
+__all__ = ["MODULES", "Namespace", "StandIn", "load_library", "reason", "stands_in"]
 
 COMPILER = "it belongs to PyTorch's compiler, and XLA compiles everything here"
 LAUNCHER = "start processes with torchrun's environment variables"
@@ -237,6 +237,11 @@ class Namespace(ModuleType):
 def load_library(path: Any) -> None:
     """`torch.ops.load_library`: OSError, as PyTorch's where a library does not fit."""
     raise OSError(f"cannot load {str(path)!r}: it is compiled for PyTorch, and this is jtoolbox")
+
+
+def stands_in(value: Any) -> bool:
+    """Whether a value is a stand-in of this module."""
+    return isinstance(value, (_Uncalled, StandIn))
 
 
 def name(path: str) -> Any:
