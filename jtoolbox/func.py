@@ -53,7 +53,11 @@ __all__ = [
 ]
 
 
-def _slots(module: Any) -> Iterator[tuple[str, dict[str, Any], str, Any]]:
+# Full name, the table of a module that holds a tensor, its name there, and the tensor.
+Slot = tuple[str, dict[str, Any], str, Any]
+
+
+def _slots(module: Any) -> Iterator[Slot]:
     """(full name, the dict that holds it, name in it, Tensor) of all parameters and buffers."""
     for prefix, inner in module.named_modules(remove_duplicate=False):
         for table in (inner._parameters, inner._buffers):
@@ -89,10 +93,11 @@ def _extra_places(
     return places
 
 
-def _check(module: Any, values: Mapping[str, Any], tie_weights: bool, strict: bool) -> None:
+def _check(
+    module: Any, slots: list[Slot], values: Mapping[str, Any], tie_weights: bool, strict: bool
+) -> None:
     """TypeError for values that are no tensors, ValueError for tied parameters that are given
     several, and with `strict` RuntimeError for names too many or too few."""
-    slots = list(_slots(module))
     names: dict[int, list[str]] = {}
     for name, _, _, tensor in slots:
         if name in values:
@@ -106,13 +111,16 @@ def _check(module: Any, values: Mapping[str, Any], tie_weights: bool, strict: bo
                 f"functional_call got multiple values for keys {sorted(tied)}, which are tied. "
                 "Consider using tie_weights=False"
             )
+    if not strict:
+        return
     said = []
-    if unexpected := [n for n in values if n not in {name for name, *_ in slots}]:
+    known = {name for name, *_ in slots}
+    if unexpected := [n for n in values if n not in known]:
         said.append(f"Unexpected key(s): {', '.join(map(repr, unexpected))}.")
     untied = [n for n, _, _, t in slots if not (tie_weights and id(t) in names)]
     if missing := [n for n in untied if n not in values]:
         said.append(f"Missing key(s): {', '.join(map(repr, missing))}.")
-    if strict and said:
+    if said:
         lines = "\n\t".join(said)
         kind = type(module).__name__
         raise RuntimeError(f"Error(s) in reparametrizing for {kind}:\n\t{lines}")
@@ -122,9 +130,10 @@ _ABSENT = object()
 
 
 @contextmanager
-def _swapped(module: Any, values: Mapping[str, Any], tie_weights: bool) -> Iterator[dict[str, Any]]:
+def _swapped(
+    module: Any, slots: list[Slot], values: Mapping[str, Any], tie_weights: bool
+) -> Iterator[dict[str, Any]]:
     """Puts Tensors in the places of a module's parameters and buffers while the block runs."""
-    slots = list(_slots(module))
     tied = {id(tensor): values[name] for name, _, _, tensor in slots if name in values}
     extra = _extra_places(module, values, {name for name, *_ in slots})
     placed: dict[str, Any] = {}
@@ -192,27 +201,28 @@ def functional_call(
                     "call is ambiguous"
                 )
             values.update(part)
-    _check(module, values, tie_weights, strict)
+    slots = list(_slots(module))
+    _check(module, slots, values, tie_weights, strict)
     args = () if args is None else args if isinstance(args, tuple) else (args,)
     kwargs = kwargs or {}
     arrays = [
         v for v in jax.tree.leaves((values, args, kwargs), is_leaf=is_handle) if not is_handle(v)
     ]
     if not any(isinstance(v, (jax.Array, np.ndarray)) for v in arrays):
-        with _swapped(module, values, tie_weights) as placed:
+        with _swapped(module, slots, values, tie_weights) as placed:
             output = module(*args, **kwargs)
             return (output, _buffers(module, placed)) if return_buffers else output
     words = None if key is None else jax.random.key_data(key) if _is_key(key) else key
     with TensorTrace(words, constant=not any(is_tracer(v) for v in arrays)):
         given = {name: v if is_handle(v) else wrap(leaf_node(v)) for name, v in values.items()}
         # What is not given is a constant; a buffer written during the call must not keep a tracer.
+        tied = {id(t) for name, _, _, t in slots if tie_weights and name in given}
         rest = {
             name: wrap(leaf_node(value_of(node_of(t)), node_of(t).aval.device))
-            for name, table, _, t in _slots(module)
-            if name not in given
-            and not (tie_weights and any(t is o for n, _, _, o in _slots(module) if n in given))
+            for name, _, _, t in slots
+            if name not in given and id(t) not in tied
         }
-        with _swapped(module, {**rest, **given}, tie_weights) as placed:
+        with _swapped(module, slots, {**rest, **given}, tie_weights) as placed:
             output = to_arrays(module(*to_tensors(args), **to_tensors(kwargs)))
             return (output, to_arrays(_buffers(module, placed))) if return_buffers else output
 
