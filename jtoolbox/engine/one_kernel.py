@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -25,7 +25,7 @@ from jax import Array
 from jax.experimental.xla_metadata import set_xla_metadata
 from jax.extend.core import Literal, Var
 
-from jtoolbox.engine.jaxprs import ELEMENTWISE, words
+from jtoolbox.engine.jaxprs import ELEMENTWISE, everywhere, words
 
 ATTRIBUTES = {"xla_cpu_small_call": "true", "inlineable": "false"}
 # Bytes that a program may read; smaller ones were no faster as one kernel. What a sum may run over.
@@ -160,18 +160,9 @@ def _touched(leaves: list[Any]) -> Array:
 
 def fits(jaxpr: Any) -> bool:
     """Whether a jaxpr has a product with a vector, and all its operations do well in a kernel."""
-    equations = list(_equations(jaxpr))
+    equations = [e for e in everywhere(jaxpr) if e.primitive.name not in CALLS]
     has_product = any(e.primitive.name == "dot_general" for e in equations)
     return has_product and len(equations) <= MOST_OPERATIONS and all(map(_suits, equations))
-
-
-def _equations(jaxpr: Any) -> Iterator[Any]:
-    """The operations of a jaxpr, with those of what it calls."""
-    for equation in jaxpr.eqns:
-        if equation.primitive.name not in CALLS:
-            yield equation
-            continue
-        yield from _equations(_inner(equation))
 
 
 def _inner(equation: Any) -> Any:
