@@ -345,7 +345,7 @@ class Function:
             return ON_HOST
         call.saves = tuple(rest.saved) or "none"
         if rest.mistake is not None:
-            call.tags = frozenset({rest.mistake})
+            call.tags = frozenset({rest.mistake.with_traceback(None)})  # whose frames hold tracers
         return call, rest
 
 

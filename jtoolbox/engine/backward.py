@@ -96,18 +96,22 @@ class Walk:
                             (leaves if i.flags & LEAF else stack).append(i)
 
 
+def _refusal(call: Call) -> Exception | None:
+    """The error of a backward pass through a call: of PyTorch, or of its own rule, as a tag."""
+    if NO_DERIVATIVE in call.tags:
+        return RuntimeError(NOT_IMPLEMENTED.format(name=call.name))
+    return next((tag for tag in call.tags if isinstance(tag, Exception)), None)
+
+
 def check_derivative(node: Node) -> None:
-    """Raises if PyTorch has no derivative of a node's call, or a tag is the error of its rule."""
-    for tag in node.call.tags:
-        if isinstance(tag, Exception):
-            raise tag.with_traceback(None)
-    if NO_DERIVATIVE in node.call.tags:
-        raise RuntimeError(NOT_IMPLEMENTED.format(name=node.call.name))
+    """Raises if there is no derivative of a node's call."""
+    if (error := _refusal(node.call)) is not None:
+        raise error.with_traceback(None)
 
 
 def _check_derivatives(segment: Segment, roots: list[Node]) -> None:
     """The same for the steps of an executed program through which gradients flow from the roots."""
-    if not any(node.call.tags for node in segment.steps):
+    if all(_refusal(node.call) is None for node in segment.steps if node.call.tags):
         return
     steps, seen, stack = set(segment.steps), set(roots), list(roots)
     while stack:
@@ -131,9 +135,7 @@ def check_overwritten(node: Node) -> None:
     if saves == "none":
         return
     if saves != "inputs" and node.flags & OVERWRITTEN:
-        raise RuntimeError(
-            OVERWRITTEN_VALUE.format(name=node.call.name, what="output", aval=node.aval)
-        )
+        raise _overwritten(node, "output", node.aval)
     if saves == "output":
         return
     inputs = [i for i in node.inputs if i is not None]
@@ -144,9 +146,11 @@ def check_overwritten(node: Node) -> None:
             # Of several operands one is needed for the gradients of the others.
             others = [n for n in inputs[:k] + inputs[k + 1 :] if n.__class__ is Node]
             if len(inputs) == 1 or any(n.requires_grad for n in others):
-                raise RuntimeError(
-                    OVERWRITTEN_VALUE.format(name=node.call.name, what="input", aval=i.aval)
-                )
+                raise _overwritten(node, "input", i.aval)
+
+
+def _overwritten(node: Node, what: str, aval: Any) -> RuntimeError:
+    return RuntimeError(OVERWRITTEN_VALUE.format(name=node.call.name, what=what, aval=aval))
 
 
 def _check_saved(node: Node) -> None:
@@ -155,15 +159,11 @@ def _check_saved(node: Node) -> None:
     saves = parent.call.saves
     if saves.__class__ is not tuple:
         return
-    changed = [parent.inputs[k] for k in saves if k >= 0 and k < len(parent.inputs)]
-    for i in changed:
-        if i.__class__ is Node and i.flags & OVERWRITTEN:
-            name, aval = parent.call.name, i.aval
-            raise RuntimeError(OVERWRITTEN_VALUE.format(name=name, what="input", aval=aval))
     for k in saves:
-        if k < 0 and parent.outs and parent.outs[-1 - k].flags & OVERWRITTEN:
-            name, aval = parent.call.name, parent.outs[-1 - k].aval
-            raise RuntimeError(OVERWRITTEN_VALUE.format(name=name, what="output", aval=aval))
+        held, place = (parent.inputs, k) if k >= 0 else (parent.outs, -1 - k)
+        saved: Any = held[place] if held and place < len(held) else None
+        if saved.__class__ is Node and saved.flags & OVERWRITTEN:
+            raise _overwritten(parent, "input" if k >= 0 else "output", saved.aval)
 
 
 _gradients: dict[tuple, Gradient] = {}
@@ -343,14 +343,13 @@ def _pull_segments(found: dict[Node, Node]) -> list[Segment]:
             # Others of the same program, whose backward pass is over, may have new inputs by now.
             if node.requires_grad and not node.flags & FREED:
                 check_overwritten(node)
+        if segment.run is not None or segment.hooks:  # which may ask for values too
+            holders = [wrap(g) for g in found.values() if g.value is None and g.owner is None]
         if segment.run is None:
             results: Any = _pullback_step(segment, cotangents)
         else:
-            # It may ask for values, as hooks may.
-            holders = [wrap(g) for g in found.values() if g.value is None and g.owner is None]
             results = segment.run(cotangents)
         if segment.hooks:
-            holders = [wrap(g) for g in found.values() if g.value is None and g.owner is None]
             results = run_segment_hooks(segment.hooks, results, cotangents)
         for node, gradient in zip(segment.wrt, results, strict=True):
             if gradient is None:
